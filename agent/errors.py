@@ -1,0 +1,38 @@
+"""What can go wrong in the agent, and who must act.
+
+AgentError
+├── Transient            try again: OpenSearch, Redis or a replica is away or slow
+│   └── SearchFailed     a search got no answer; never a reward, never an empty page
+├── Permanent            set aside: a bad catalogue line, an unknown model
+│   └── Refused          the caller's request is wrong; becomes a 4xx
+└── Corrupt              stop: a checksum is wrong, a manifest and its file differ
+    └── BadWeights       an adapter that does not load, is not finite or not what its manifest says
+"""
+
+
+class AgentError(Exception):
+    """Root of this package's errors."""
+
+
+class Transient(AgentError):  # noqa: N818 - the name says who must act
+    """Try again, inside the caller's deadline."""
+
+
+class SearchFailed(Transient):
+    """OpenSearch gave no answer; yields no episode and no verdict."""
+
+
+class Permanent(AgentError):  # noqa: N818 - the name says who must act
+    """Set aside; trying again cannot help."""
+
+
+class Refused(Permanent):
+    """The caller's request is wrong; the message says what to change."""
+
+
+class Corrupt(AgentError):  # noqa: N818 - the name says who must act
+    """Stop; what is stored contradicts its own description."""
+
+
+class BadWeights(Corrupt):
+    """An adapter that does not load, is not finite, or is not what its manifest says."""

@@ -1,0 +1,238 @@
+"""The settings tree: TOML file below environment, frozen, unknown keys refused.
+
+A variable ``UNSEEN_SERVE__DEADLINE_S=0.3`` sets ``serve.deadline_s``; ``UNSEEN_CONFIG`` names a TOML file. A
+misspelt variable with our prefix, an unknown key in the file and a named file that is missing are errors:
+pydantic-settings alone ignores the first and the last.
+"""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from typing_extensions import override
+
+from agent.errors import Permanent
+from feedback.keys import Keys
+from feedback.settings import FeedbackSettings, RedisSettings, Section
+
+PREFIX = "UNSEEN_"
+OUTSIDE_THE_TREE = {"UNSEEN_CONFIG", "UNSEEN_STACK_ID", "UNSEEN_CACHE_DIR"}
+"""Variables with our prefix that are no settings."""
+
+
+class OpenSearchSettings(Section):
+    """The shop's search engine and its own query."""
+
+    url: str = "http://127.0.0.1:9200"
+    background_url: str = ""
+    """For verifier, learner and filling; empty: the shoppers' one."""
+    index: str = "products"
+    fields: tuple[str, ...] = ("title^3", "category", "description")
+    """What the shop's own multi_match clause searches."""
+    operator: Literal["or", "and"] = "or"
+    timeout_s: float = Field(5.0, gt=0)
+    background_concurrency: int = Field(2, ge=1)
+    """Background requests at a time; it shrinks on 429 and on rising latency."""
+
+
+class PlanSettings(Section):
+    """Forms and limits of a rewrite in the query."""
+
+    weight: float = Field(0.7, gt=0, le=1)
+    """Of an added term against the shop's own clause."""
+    own_weight: float = Field(0.5, ge=0, le=1)
+    """Of the shopper's own words in the form *instead*."""
+    instead_from_words: int = Field(12, ge=3)
+    """A request of at least so many words is rewritten as a whole."""
+    max_terms: int = Field(8, ge=1)
+    max_chars: int = Field(80, ge=8)
+
+
+class PolicySettings(Section):
+    """The language model."""
+
+    model: str = "smollm2"
+    """``smollm2`` (the wheel's SmolLM2-135M-Instruct), ``tiny`` (random, for tests) or a path or name."""
+    temperature: float = Field(0.8, gt=0)
+    max_new_tokens: int = Field(8, ge=1, le=64)
+    long_max_new_tokens: int = Field(16, ge=1, le=64)
+    lora_rank: int = Field(16, ge=1)
+    lora_layers: int = Field(8, ge=1)
+    """The top layers that learn."""
+    neighbours: int = Field(4, ge=0, le=16)
+    """Asked queries with their verified rewrites that stand in the prompt."""
+    threads: int = Field(1, ge=1)
+
+
+class ServeSettings(Section):
+    """Gateway, ladder and arms."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65_535)
+    deadline_s: float = Field(0.25, gt=0)
+    """For a live rewrite; past it the shopper gets the raw query's results."""
+    cache_ttl_s: float = Field(86_400, gt=0)
+    holdback_share: float = Field(0.1, ge=0, lt=1)
+    explore_share: float = Field(0.1, ge=0, lt=1)
+    raw_share: float = Field(0.1, ge=0, lt=1)
+    """Of the searches for a query with a verified rewrite that get raw, so that it can be judged again."""
+    nearest_similarity: float = Field(0.6, gt=0, le=1)
+    """Character trigrams in common with an asked query, from which its verified rewrite is taken over."""
+    replicas: int = Field(1, ge=1)
+    batch: int = Field(8, ge=1)
+    impression_buffer: int = Field(10_000, ge=1)
+    poll_s: float = Field(0.5, gt=0)
+
+
+class VerifySettings(Section):
+    """The verifier."""
+
+    candidates: int = Field(12, ge=1)
+    """Tried for a query, besides adding nothing."""
+    depth: int = Field(10, ge=1)
+    """Ranks that count."""
+    max_harm: float = Field(0.02, gt=0, lt=1)
+    """Mean posterior probability of harm over everything served (false-discovery rule)."""
+    prior_examinations: float = Field(4.0, gt=0)
+    """Alpha of the shrinkage of an object's attractiveness to the shop's mean."""
+    min_lift: float = Field(2.0, ge=0)
+    """Lower bound of an object's rate for the query over its rate elsewhere, from which it counts."""
+    min_clients: int = Field(1, ge=1)
+    batch: int = Field(64, ge=1)
+    """Queries a pass judges."""
+    idle_s: float = Field(0.5, gt=0)
+
+
+class LearnerSettings(Section):
+    """The learner."""
+
+    queries_a_step: int = Field(12, ge=1)
+    group: int = Field(6, ge=1)
+    """Own samples a query."""
+    lr: float = Field(5e-4, gt=0)
+    imitation_scale: float = Field(0.2, gt=0)
+    """Posterior gain at which a verified candidate has full weight."""
+    publish_every: int = Field(5, ge=1)
+    """Updates between two candidate versions."""
+    held_back_share: float = Field(0.1, ge=0, lt=1)
+    """Of the query clusters: the gate's, kept out of learning."""
+    nice: int = Field(19, ge=0, le=19)
+    threads: int = Field(1, ge=1)
+    learners: int = Field(0, ge=0)
+    """Remote RLlib learners; 0 learns in the process."""
+
+
+class ReleaseSettings(Section):
+    """The gate."""
+
+    margin: float = Field(0.01, ge=0)
+    """A version may be so much worse than the serving one on held-back clusters (DCG)."""
+    min_queries: int = Field(8, ge=1)
+    """Held-back queries below which the gate checks only soundness."""
+    keep_versions: int = Field(20, ge=2)
+
+
+class WeightsSettings(Section):
+    """Where adapters lie."""
+
+    folder: str = ""
+    """Empty: ``weights`` in the data folder."""
+
+
+class LogSettings(Section):
+    """Logs."""
+
+    format: Literal["console", "json"] = "console"
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Settings(BaseSettings):
+    """Everything that can be set."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+    )
+
+    tenant: str = Field("default", pattern=r"^[a-z0-9-]{1,40}$")
+    data_dir: Path = Path("data")
+    """Checkpoints, adapters and logs."""
+    redis: RedisSettings = RedisSettings()
+    feedback: FeedbackSettings = FeedbackSettings()
+    opensearch: OpenSearchSettings = OpenSearchSettings()
+    plan: PlanSettings = PlanSettings()
+    policy: PolicySettings = PolicySettings()
+    serve: ServeSettings = ServeSettings()
+    verify: VerifySettings = VerifySettings()
+    learner: LearnerSettings = LearnerSettings()
+    release: ReleaseSettings = ReleaseSettings()
+    weights: WeightsSettings = WeightsSettings()
+    log: LogSettings = LogSettings()
+
+    @property
+    def keys(self) -> Keys:
+        """The keys of this tenant."""
+        return Keys(tenant=self.tenant, partitions=self.redis.partitions)
+
+    @property
+    def weights_dir(self) -> Path:
+        """The folder of adapters."""
+        return Path(self.weights.folder) if self.weights.folder else self.data_dir / "weights"
+
+    @classmethod
+    @override
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Put the environment above the TOML file, which ``load`` hands in."""
+        del settings_cls, dotenv_settings, file_secret_settings
+        return (env_settings, init_settings)
+
+    @classmethod
+    def load(cls, config: Path | None = None) -> Self:
+        """Read the TOML file (argument, else ``UNSEEN_CONFIG``) and the environment.
+
+        Raises:
+            Permanent: a key, a variable or the file is not as it must be; the message names it.
+        """
+        named = config or (Path(os.environ["UNSEEN_CONFIG"]) if os.environ.get("UNSEEN_CONFIG") else None)
+        _refuse_unknown_variables(cls)
+        try:
+            return cls(**_read(named) if named else {})
+        except ValidationError as error:
+            raise Permanent(f"settings: {_first(error)}") from error
+
+
+def _first(error: ValidationError) -> str:
+    lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+    return "; ".join(lines)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise Permanent(f"settings: the file {path} does not exist") from error
+    except tomllib.TOMLDecodeError as error:
+        raise Permanent(f"settings: {path}: {error}") from error
+
+
+def _refuse_unknown_variables(settings: type[Settings]) -> None:
+    for name in os.environ:
+        if not name.startswith(PREFIX) or name in OUTSIDE_THE_TREE:
+            continue
+        head = name.removeprefix(PREFIX).lower().split("__", maxsplit=1)[0]
+        if head not in settings.model_fields:
+            known = ", ".join(sorted(settings.model_fields))
+            raise Permanent(f"settings: the variable {name} sets nothing; known sections: {known}")

@@ -1,0 +1,186 @@
+"""Every record that crosses a process: on streams, in the evidence's neighbours, in the cache.
+
+Streams tolerate unknown fields (an older reader meets a newer writer); the HTTP edge refuses them. A new
+field has a default; ``schema`` rises only when an old reader would misread. Times are ``_at_ms`` (Unix,
+UTC). Terms are UBI 1.3.0's.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Arm(StrEnum):
+    """Which treatment a search got."""
+
+    HOLDBACK = "holdback"
+    STABLE = "stable"
+    CANARY = "canary"
+    EXPLORE = "explore"
+    SHADOW = "shadow"
+    LOG = "log"
+    """A click log played from a file: pages that we did not shape."""
+
+
+class Rung(StrEnum):
+    """Which step of the serving ladder answered."""
+
+    VERIFIED = "verified"
+    NEAREST = "nearest"
+    POLICY = "policy"
+    RAW = "raw"
+
+
+class Form(StrEnum):
+    """How a rewrite meets the shop's own query."""
+
+    ADD = "add"
+    INSTEAD = "instead"
+
+
+class Action(StrEnum):
+    """UBI action names that teach."""
+
+    CLICK = "click"
+    ADD_TO_CART = "add_to_cart"
+    PURCHASE = "purchase"
+
+
+class Rewrite(msgspec.Struct, frozen=True, kw_only=True):
+    """One action of the policy: what it wrote, and how likely it was."""
+
+    text: str
+    """Empty: nothing to add, a legal action."""
+    token_ids: tuple[int, ...] = ()
+    token_logprobs: tuple[float, ...] = ()
+    """Nats, under the distribution sampled from; one per entry of token_ids."""
+    temperature: float = 1.0
+    version: int = 0
+    """The policy's version; 0 is the base model."""
+    made_at_ms: int = 0
+
+
+class Impression(msgspec.Struct, frozen=True, kw_only=True):
+    """One first page that was shown."""
+
+    schema: int = 1
+    query_id: str
+    tenant: str = "default"
+    segment: str = "all"
+    user_query: str
+    client_id: str
+    session_id: str = ""
+    shown_at_ms: int
+    arm: Arm
+    rung: Rung
+    source: str
+    """Why this list: verified, nearest, cache, model, raw:deadline, raw:silent, ..."""
+    rewrite: Rewrite | None = None
+    form: Form = Form.ADD
+    template: str = "default"
+    params: dict[str, str] = {}
+    object_ids: tuple[str, ...]
+    """In the order shown, first ordinal 1."""
+    raw_object_ids: tuple[str, ...] = ()
+    """The raw list's first page where it is known; equal to object_ids when raw was shown."""
+    teams: tuple[str, ...] = ()
+    """Team-draft interleaving: per shown object 'raw', 'rewrite' or 'both'; empty when not interleaved."""
+    purpose: str = "search"
+    application: str = ""
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing a shopper did (UBI event)."""
+
+    schema: int = 1
+    event_id: str
+    """Dedupe key; the sender's, or derived from the content."""
+    query_id: str = ""
+    """Empty in a click log without impressions."""
+    tenant: str = "default"
+    segment: str = "all"
+    user_query: str = ""
+    client_id: str
+    session_id: str = ""
+    action_name: Action
+    object_id: str
+    ordinal: int = 0
+    """Rank shown, from 1; 0 when unknown."""
+    occurred_at_ms: int
+    value_minor: int = 0
+    """Price in minor units of the currency."""
+    arm: Arm | None = None
+    """Set only where there is no impression to say it (a played log)."""
+
+
+class Refinement(msgspec.Struct, frozen=True, kw_only=True):
+    """One shopper went from a query to another that worked: the second is a candidate for the first."""
+
+    schema: int = 1
+    refinement_id: str
+    tenant: str = "default"
+    segment: str = "all"
+    user_query: str
+    refined_query: str
+    client_id: str
+    occurred_at_ms: int
+    arm: Arm
+
+
+class Verified(msgspec.Struct, frozen=True, kw_only=True):
+    """The verifier's verdict on a query: serve this text, or nothing."""
+
+    schema: int = 1
+    query: str
+    """Normalised."""
+    segment: str = "all"
+    text: str
+    """Empty: judged, and nothing is to be added."""
+    form: Form = Form.ADD
+    gain: float
+    """Posterior mean of the DCG difference to raw, both folds."""
+    gain_sd: float
+    p_harm: float
+    """Posterior probability that the gain is below 0."""
+    support: float
+    """Effective clicks behind it."""
+    fingerprint: str
+    """Of the top 10 of raw and of rewritten list when judged."""
+    changes: bool
+    """Whether it changes the top 10."""
+    evidence_seq: int
+    made_at_ms: int
+    seq: int = 0
+    """The verifier's own sequence number; rises with every change, so that readers can follow."""
+
+
+class CachedRewrite(msgspec.Struct, frozen=True, kw_only=True):
+    """The policy's rewrite of a query, as the cache holds it."""
+
+    schema: int = 1
+    rewrite: Rewrite
+    neighbours_seq: int = 0
+    """Verified sequence number at which the prompt's neighbours were drawn."""
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """A version of the policy's weights. It exists once this stands in the registry."""
+
+    schema: int = 1
+    version: int
+    parent: int
+    base_model: str
+    prompt_version: str
+    uri: str
+    """Where the adapter lies (safetensors)."""
+    sha256: str
+    n_bytes: int
+    made_at_ms: int
+    steps: int
+    """Optimiser steps since the base model."""
+    evidence_seq: dict[str, int] = {}
+    """Newest evidence per partition that it has learned from."""
+    newest_click_at_ms: int = 0
+    """Time of the newest click that it has learned from."""
+    gate: dict[str, float] = {}
+    verdict: str = ""

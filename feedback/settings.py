@@ -1,0 +1,55 @@
+"""Settings of the event path: frozen sections, each handed to the constructor that needs it."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Section(BaseModel):
+    """A frozen part of the settings; an unknown key is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class RedisSettings(Section):
+    """Where the state and the cache are."""
+
+    state_url: str = "redis://127.0.0.1:6379/0"
+    """Streams, evidence, verdicts, registry: no eviction (``maxmemory-policy noeviction``)."""
+    cache_url: str = ""
+    """Cached rewrites (TTL, LRU); empty: the state's server."""
+    partitions: int = Field(8, ge=1, le=99)
+    """Of streams, dedupe, join and evidence; fixed for the life of the data."""
+    timeout_s: float = Field(2.0, gt=0)
+    """Of one command."""
+
+
+class FeedbackSettings(Section):
+    """Streams, join, evidence."""
+
+    stream_maxlen: int = Field(1_000_000, ge=1000)
+    """Entries a stream holds at most; what is unread is never trimmed, new entries are refused instead."""
+    batch: int = Field(256, ge=1)
+    """Entries a collector applies in one transaction."""
+    block_s: float = Field(0.5, gt=0)
+    """How long a collector waits for entries."""
+    lease_s: float = Field(10.0, gt=0)
+    """How long a dead owner keeps its lease."""
+    dedupe_window_s: float = Field(2 * 86_400, gt=0)
+    """An id seen within it counts once; an older event is refused."""
+    join_window_s: float = Field(86_400, gt=0)
+    """How long a page and its events wait for each other."""
+    future_tolerance_s: float = Field(300, ge=0)
+    """An event further in the future is refused."""
+    half_life_s: float = Field(30 * 86_400, gt=0)
+    """Of evidence."""
+    action_weight: dict[str, float] = {"click": 1.0, "add_to_cart": 2.0, "purchase": 3.0}
+    """How much an action counts as attraction, relative to a click."""
+    examination: tuple[float, ...] = (1.0, 0.85, 0.72, 0.62, 0.53, 0.46, 0.4, 0.35, 0.31, 0.28)
+    """Prior probability that a rank is looked at, from rank 1."""
+    reformulation_window_s: float = Field(300, gt=0)
+    """A second query within it is a reformulation of the first."""
+    typing_s: float = Field(2.0, ge=0)
+    """A query followed by its own extension within it is typing, not a search."""
+    objects_a_query: int = Field(200, ge=10)
+    queries_an_object: int = Field(200, ge=10)
+    refinements_a_query: int = Field(100, ge=10)
+    ledger_days: int = Field(180, ge=1)
