@@ -1,0 +1,49 @@
+# Two commands do everything: `make demo` and `make test`. Each sets up first where needed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DEMO_ARGS ?=
+
+.PHONY: help demo test quick setup lint bench clean packages
+
+help:  ## say what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+demo: setup  ## start everything, show the loop learning, end with a report (DEMO_ARGS="--seed 2")
+	@$(BIN)/unseen demo $(DEMO_ARGS)
+
+test: setup packages lint  ## lint, types, import contracts and the whole test suite
+	$(BIN)/python -m pytest
+
+quick: setup  ## unit and property tests only
+	$(BIN)/python -m pytest tests/unit tests/property
+
+setup: $(READY)  ## make .venv with the development dependencies and the command `unseen`
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed: make PYTHON=python3.11"; exit 1; }
+	@echo "Installing into $(VENV) (about 6 GB with PyTorch's CUDA packages; some minutes) ..."
+	@start=$$(date +%s); $(PYTHON) -m venv $(VENV) \
+	  && $(BIN)/python -m pip install -q --progress-bar off --require-hashes -r requirements.lock \
+	  && $(BIN)/python -m pip install -q --no-deps --no-build-isolation -e . \
+	  && touch $@ \
+	  && echo "Installed $$(du -sh $(VENV) | cut -f1) in $$(( $$(date +%s) - start )) s"
+
+packages:
+	@tests/install-packages
+
+lint: setup  ## ruff, mypy and the import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy agent feedback tests
+	$(BIN)/lint-imports
+
+bench: setup  ## every benchmark, one JSON object each
+	@for file in tests/bench/[a-z]*.py; do name=$$(basename $$file .py); \
+	  echo "== $$name"; $(BIN)/python -m tests.bench.$$name --json || exit 1; done
+
+clean:  ## remove what was made here
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache report
+	find agent feedback tests -name __pycache__ -type d -prune -exec rm -rf {} +
