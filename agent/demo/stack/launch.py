@@ -59,7 +59,7 @@ def parse(arguments: Sequence[str]) -> Order:
 
 
 def prctl(option: int, value: int) -> None:
-    """Set one of this process's attributes with prctl(2), where there is that call."""
+    """Set an attribute of this process, where the kernel has that call."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
@@ -141,8 +141,8 @@ class Supervisor:
             self._reap()
 
     def _pause(self, timeout_s: float, *also: socket.socket) -> Sequence[int | socket.socket]:
-        ready: Sequence[int | socket.socket]
-        ready, _, _ = select.select([self._wake, *also], [], [], timeout_s)
+        watched: list[int | socket.socket] = [self._wake, *also]
+        ready, _, _ = select.select(watched, [], [], timeout_s)
         if self._wake in ready:
             with contextlib.suppress(BlockingIOError):
                 os.read(self._wake, 4096)
