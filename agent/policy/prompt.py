@@ -1,0 +1,93 @@
+"""What the language model reads before it writes: a fixed prefix, neighbours' examples, the query.
+
+Guarantees that an example in the prompt has exactly the tokens which the policy would have to write for it,
+that the last line is the query's, and that a query cannot break a line. An empty rewrite is a line that ends
+after the separator. The prefix is the same for all queries of a form, so that its keys and values can be
+computed once.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from agent.policy.tokens import Tokenizer
+from agent.settings import PolicySettings
+from feedback.records import Form
+from feedback.text import normalise
+
+PROMPT_VERSION = "v1"
+SEPARATOR = ":"
+MAX_QUERY_TOKENS = 128
+"""Of the query's own line; the rest of a longer request is cut."""
+MAX_EXAMPLE_TOKENS = 24
+"""A longer example is left out: it would crowd out the others."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """One query to be rewritten."""
+
+    query: str
+    examples: tuple[tuple[str, str], ...] = ()
+    """Asked queries with their verified rewrites (may be empty), the nearest first."""
+    form: Form = Form.ADD
+
+
+@cache
+def prefix_lines(form: Form) -> tuple[tuple[str, str], ...]:
+    """Return the fixed examples of a form, from the package's versioned file."""
+    path = files("agent.policy") / "prompts" / f"{form.value}_{PROMPT_VERSION}.txt"
+    lines = (line for line in path.read_text("utf-8").splitlines() if line and not line.startswith("#"))
+    pairs = (line.partition(SEPARATOR) for line in lines)
+    return tuple((query.strip(), rewrite.strip()) for query, _, rewrite in pairs)
+
+
+class Encoder:
+    """Prompts and rewrites as token ids; needs no model."""
+
+    def __init__(self, tokenizer: Tokenizer, settings: PolicySettings) -> None:
+        self.tokenizer = tokenizer
+        self._settings = settings
+        self._prefixes = {form: self._prefix(form) for form in Form}
+
+    def prefix(self, form: Form) -> tuple[int, ...]:
+        """Return the token ids that stand before every prompt of the form."""
+        return self._prefixes[form]
+
+    def prompt(self, prompt: Prompt) -> tuple[int, ...]:
+        """Return the token ids after the prefix: examples, nearest last, then the query's own line."""
+        nearest = prompt.examples[: self._settings.neighbours]
+        examples = (self._line(query, rewrite, prompt.form) for query, rewrite in reversed(nearest))
+        short = (line for line in examples if len(line) <= MAX_EXAMPLE_TOKENS)
+        return (*_joined(short), *self._asked(prompt.query))
+
+    def encode(self, text: str, form: Form = Form.ADD) -> tuple[int, ...]:
+        """Return the token ids of a rewrite with its end of line, cut to what the policy may write."""
+        words = normalise(text)
+        ids = self.tokenizer.encode(f" {words}") if words else []
+        return (*ids[: self.max_new_tokens(form) - 1], self.tokenizer.newline)
+
+    def text(self, token_ids: Sequence[int]) -> str:
+        """Return the rewrite that the token ids spell, without its end of line."""
+        return self.tokenizer.decode(token_ids).partition("\n")[0].strip()
+
+    def max_new_tokens(self, form: Form) -> int:
+        """Return how many tokens a rewrite of the form may have, its end of line included."""
+        settings = self._settings
+        return settings.max_new_tokens if form is Form.ADD else settings.long_max_new_tokens
+
+    def _prefix(self, form: Form) -> tuple[int, ...]:
+        lines = (self._line(query, rewrite, form) for query, rewrite in prefix_lines(form))
+        return (*self.tokenizer.start, *_joined(lines))
+
+    def _line(self, query: str, rewrite: str, form: Form) -> tuple[int, ...]:
+        return (*self._asked(query), *self.encode(rewrite, form))
+
+    def _asked(self, query: str) -> tuple[int, ...]:
+        words = self.tokenizer.encode(normalise(query))[:MAX_QUERY_TOKENS]
+        return (*words, *self.tokenizer.encode(SEPARATOR))
+
+
+def _joined(lines: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
+    return tuple(token for line in lines for token in line)
