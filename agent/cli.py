@@ -1,0 +1,138 @@
+"""The command `unseen`: one sub-command a process, and the two main jobs, demo and backtest.
+
+Heavy imports stand inside the commands, so that `unseen --help` answers at once.
+"""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from agent.errors import AgentError
+from agent.settings import Settings
+from feedback.errors import FeedbackError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="A query rewriter for product search that learns from what shoppers do.",
+)
+
+Config = Annotated[
+    Path | None, typer.Option(help="A TOML file of settings; the environment (UNSEEN_...) stands above it.")
+]
+OpenSearchUrl = Annotated[
+    str | None,
+    typer.Option("--opensearch", metavar="URL", help="Use this OpenSearch instead of starting one."),
+]
+RedisUrl = Annotated[
+    str | None, typer.Option("--redis", metavar="URL", help="Use this Redis instead of starting one.")
+]
+
+
+@app.command()
+def demo(
+    minutes: Annotated[
+        float, typer.Option(min=1.0, help="The whole run, start-up and report included.")
+    ] = 5.0,
+    seed: Annotated[int, typer.Option(help="Of the shoppers.")] = 0,
+    shop_seed: Annotated[int, typer.Option(help="Of the shop: another one is another shop.")] = 0,
+    report: Annotated[Path | None, typer.Option(help="Write the report as JSON.")] = None,
+    *,
+    keep: Annotated[bool, typer.Option("--keep", help="Leave everything running until Ctrl-C.")] = False,
+    opensearch: OpenSearchUrl = None,
+    redis: RedisUrl = None,
+) -> None:
+    """Start everything here, show the loop learning from a shop's clicks, end with a report."""
+    from rich.console import Console
+
+    from agent.demo.profile import DemoOptions
+    from agent.demo.run import run_demo
+
+    options = DemoOptions(
+        minutes=minutes,
+        seed=seed,
+        shop_seed=shop_seed,
+        report=report,
+        keep=keep,
+        opensearch=opensearch,
+        redis=redis,
+    )
+    run_demo(options, Console())
+
+
+@app.command()
+def serve(config: Config = None) -> None:
+    """Put the gateway and the rewriter in front of OpenSearch (Ray Serve)."""
+    from agent.serve.app import run
+
+    run(_settings(config, "serve"))
+
+
+@app.command()
+def collector(config: Config = None) -> None:
+    """Join clicks with pages and fold them into evidence."""
+    from feedback.process import run
+
+    settings = _settings(config, "collector")
+    _until_told(lambda stop: run(settings.redis, settings.feedback, settings.keys, stop))
+
+
+@app.command()
+def verifier(config: Config = None) -> None:
+    """Judge candidate rewrites on the live catalogue and serve those that hold."""
+    from agent.verify.process import run
+
+    settings = _settings(config, "verifier")
+    _until_told(lambda stop: run(settings, stop))
+
+
+@app.command()
+def learner(config: Config = None) -> None:
+    """Learn from the evidence and publish new weights (Ray RLlib)."""
+    from agent.learner.loop import run
+
+    settings = _settings(config, "learner")
+    _until_told(lambda stop: run(settings, stop))
+
+
+def _settings(config: Path | None, process: str) -> Settings:
+    from agent.logs import configure
+
+    settings = Settings.load(config)
+    configure(settings.log, process=process)
+    return settings
+
+
+def _until_told(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
+    """Run until SIGTERM or Ctrl-C, which let the work in hand be finished."""
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        await work(stop)
+
+    asyncio.run(main())
+
+
+def main() -> None:
+    """Run the command; an error that we know becomes one line and exit status 1."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        app(standalone_mode=True)
+    except (AgentError, FeedbackError) as error:
+        typer.echo(f"unseen: {error}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        typer.echo("stopped", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""Judges the demo: every never-asked query through the gateway, beside raw, oracle and the simple methods.
+
+The judge's relevance is the shop's own; nothing of it reaches a store. The served ladder is judged as it
+serves: over HTTP, with the weights and verdicts of that moment.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agent.demo.client import Gateway, Page
+from agent.demo.shop import Query, oracle_rewrite, relevance
+from agent.evaluate.baselines import SynonymMiner, click_memory, rm3
+from agent.evaluate.metrics import ndcg
+from agent.policy.plan import Plan, plan
+from agent.retrieval import Catalogue, Results
+from agent.settings import PlanSettings
+
+AT_A_TIME = 16
+DEADLINE_S = 25.0
+Titles = Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """All rankings of one query and their NDCG@10."""
+
+    query: Query
+    page: Page
+    ndcg: Mapping[str, float]
+    first_before: str
+
+
+class Judge:
+    """Scores rankings of never-asked queries."""
+
+    def __init__(self, catalogue: Catalogue, settings: PlanSettings) -> None:
+        self._catalogue = catalogue
+        self._settings = settings
+
+    async def judge(
+        self,
+        gateway: Gateway,
+        queries: Sequence[Query],
+        clicks: Sequence[tuple[str, str]],
+        titles: Titles,
+        on_progress: Callable[[int], None],
+    ) -> list[Judged]:
+        """Return every query judged, in order."""
+        texts = [query.text for query in queries]
+        raw = await self._search([Plan(user_query=text) for text in texts])
+        rankings = {
+            "raw": [result.object_ids for result in raw],
+            "oracle": await self._rewritten(queries, oracle_rewrite),
+            "synonyms": await self._rewritten(queries, _miner(clicks, titles)),
+            "rm3": [r.object_ids for r in await self._search(_rm3(texts, raw, self._settings))],
+            "click_memory": click_memory(texts, [r.object_ids for r in raw], clicks),
+        }
+        pages = await self._serve(gateway, texts, on_progress)
+        rankings["learned"] = [page.object_ids for page in pages]
+        return [
+            Judged(
+                query=query,
+                page=pages[i],
+                ndcg={name: ndcg(lists[i], relevance(query), k=10) for name, lists in rankings.items()},
+                first_before=_first(raw[i], titles),
+            )
+            for i, query in enumerate(queries)
+        ]
+
+    async def _rewritten(
+        self, queries: Sequence[Query], rewrite: Callable[[Query], str]
+    ) -> list[tuple[str, ...]]:
+        plans = [plan(query.text, rewrite(query), self._settings) for query in queries]
+        return [result.object_ids for result in await self._search(plans)]
+
+    async def _search(self, plans: Sequence[Plan]) -> list[Results]:
+        return await self._catalogue.msearch(plans, size=10, purpose="evaluation")
+
+    async def _serve(
+        self, gateway: Gateway, texts: Sequence[str], on_progress: Callable[[int], None]
+    ) -> list[Page]:
+        room = asyncio.Semaphore(AT_A_TIME)
+        done = Counter[str]()
+
+        async def one(text: str) -> Page:
+            async with room:
+                page = await gateway.judge(text, deadline_s=DEADLINE_S)
+            done["pages"] += 1
+            on_progress(done["pages"])
+            return page
+
+        return list(await asyncio.gather(*(one(text) for text in texts)))
+
+
+def _miner(clicks: Sequence[tuple[str, str]], titles: Titles) -> Callable[[Query], str]:
+    miner = SynonymMiner(clicks, titles)
+    return lambda query: miner.rewrite(query.text)
+
+
+def _rm3(texts: Sequence[str], raw: Sequence[Results], settings: PlanSettings) -> list[Plan]:
+    return [plan(text, rm3(text, results), settings) for text, results in zip(texts, raw, strict=True)]
+
+
+def _first(results: Results, titles: Titles) -> str:
+    return titles.get(results.object_ids[0], "") if results.object_ids else "(nothing found)"
+
+
+def summary(judged: Sequence[Judged]) -> dict[str, Any]:
+    """Return the quality part of the report."""
+    names = judged[0].ndcg
+    free = [j for j in judged if j.ndcg["oracle"] <= j.ndcg["raw"]]
+    change = [j.ndcg["learned"] - j.ndcg["raw"] for j in free]
+    wins = sum(j.ndcg["learned"] > j.ndcg["raw"] for j in judged)
+    losses = sum(j.ndcg["learned"] < j.ndcg["raw"] for j in judged)
+    return {
+        "ndcg10": {name: sum(j.ndcg[name] for j in judged) / len(judged) for name in names},
+        "queries": len(judged),
+        "wins": wins,
+        "losses": losses,
+        "ties": len(judged) - wins - losses,
+        "no_rewrite_needed": {
+            "queries": len(free),
+            "change": sum(change) / len(change) if change else 0.0,
+        },
+        "rungs": dict(Counter(j.page.rung for j in judged).most_common()),
+        "examples": [_example(j) for j in _telling(judged)],
+    }
+
+
+def _telling(judged: Sequence[Judged], n: int = 5) -> list[Judged]:
+    """Return wins of different concepts, the largest first, and the worst loss, so that both are seen."""
+    ranked = sorted(judged, key=lambda j: j.ndcg["raw"] - j.ndcg["learned"])
+    wins: dict[str, Judged] = {}
+    for j in ranked:
+        if j.page.rewrite and j.ndcg["learned"] > j.ndcg["raw"]:
+            wins.setdefault(j.query.concept, j)
+    losses = [j for j in reversed(ranked) if j.ndcg["learned"] < j.ndcg["raw"]][:1]
+    return [*list(wins.values())[: n - len(losses)], *losses]
+
+
+def _example(j: Judged) -> dict[str, Any]:
+    return {
+        "query": j.query.text,
+        "rewrite": j.page.rewrite,
+        "rung": j.page.rung,
+        "before": j.first_before,
+        "after": j.page.titles[0] if j.page.titles else "(nothing found)",
+        "raw": j.ndcg["raw"],
+        "learned": j.ndcg["learned"],
+    }

@@ -1,0 +1,40 @@
+"""The settings under which the demo runs: a small shop whose day is over in five minutes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agent.demo.stack import Service
+
+VISITS_PER_S = 14.0
+"""More would only wait: two cores search, serve, verify and learn."""
+REPORT_SHARE = 0.17
+"""Of the run, kept for judging."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoOptions:
+    """The command's flags."""
+
+    minutes: float = 5.0
+    seed: int = 0
+    shop_seed: int = 0
+    report: Path | None = None
+    keep: bool = False
+    opensearch: str | None = None
+    redis: str | None = None
+    data_dir: Path | None = None
+
+
+def settings(*, run: str, folder: Path, port: int, opensearch: Service, redis: Service) -> dict[str, Any]:
+    """Return the settings that differ from the defaults, for every process of the run."""
+    return {
+        "tenant": run,
+        "data_dir": str(folder),
+        "redis": {"state_url": redis.url, "partitions": 2},
+        "feedback": {"block_s": 0.1},
+        "opensearch": {"url": opensearch.url, "index": run},
+        "serve": {"port": port, "deadline_s": 0.2, "holdback_share": 0.1, "explore_share": 0.05},
+        "learner": {"publish_every": 4},
+        "log": {"format": "json"},
+    }

@@ -1,0 +1,92 @@
+"""The demo's closing report: one JSON object, and the same as tables on the terminal."""
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+NAMES = {
+    "raw": "raw query",
+    "rm3": "RM3 (sees the catalogue)",
+    "click_memory": "click memory",
+    "synonyms": "synonyms mined from the clicks (see the catalogue)",
+    "learned": "Unseen, learned from clicks",
+    "oracle": "oracle (the shop's own concept table)",
+}
+
+
+def gap_closed(ndcg: Mapping[str, float]) -> float:
+    """Return the share of the gap from raw to the oracle that is closed; NaN where there is none."""
+    gap = ndcg["oracle"] - ndcg["raw"]
+    return (ndcg["learned"] - ndcg["raw"]) / gap if gap > 0 else math.nan
+
+
+def write(report: Mapping[str, Any], path: Path) -> None:
+    """Write the JSON, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(path.name + ".tmp")
+    draft.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
+    draft.replace(path)
+
+
+def show(report: Mapping[str, Any], console: Console) -> None:
+    """Print the report for a person."""
+    console.print()
+    console.print(_quality(report))
+    console.print(_loop(report))
+    console.print(_examples(report))
+
+
+def _quality(report: Mapping[str, Any]) -> Table:
+    table = Table(title=f"NDCG@10 on {report['queries']} queries that no shopper asked")
+    table.add_column("ranking by")
+    table.add_column("NDCG@10", justify="right")
+    table.add_column("gap closed", justify="right")
+    ndcg = report["ndcg10"]
+    for key, name in NAMES.items():
+        share = gap_closed({**ndcg, "learned": ndcg[key]})
+        style = "bold green" if key == "learned" else None
+        table.add_row(name, f"{ndcg[key]:.3f}", "-" if math.isnan(share) else f"{share:.0%}", style=style)
+    return table
+
+
+def _loop(report: Mapping[str, Any]) -> Table:
+    table = Table(title="The loop", show_header=False)
+    table.add_column(style="dim")
+    table.add_column(justify="right")
+    no_rewrite = report["no_rewrite_needed"]
+    wait = report["click_to_weights_s"]
+    rows = {
+        "better / worse / same as raw": f"{report['wins']} / {report['losses']} / {report['ties']}",
+        "queries that need no rewrite": f"{no_rewrite['queries']}, NDCG@10 {no_rewrite['change']:+.3f}",
+        "answered by": "  ".join(f"{rung} {n}" for rung, n in report["rungs"].items()),
+        "searches, clicks, purchases": ", ".join(
+            f"{report[name]:,}" for name in ("requests", "clicks", "purchases")
+        ),
+        "verified rewrites": f"{report['verified']}",
+        "weight versions, rollouts a second": f"{report['versions']}, {report['rollouts_per_s']:.1f}",
+        "a click to new weights, median / p99": f"{_seconds(wait['median'])} / {_seconds(wait['p99'])}",
+        "search engine": f"OpenSearch {report['opensearch']}",
+        "the whole run": f"{report['seconds']:.0f} s",
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    return table
+
+
+def _examples(report: Mapping[str, Any]) -> Table:
+    table = Table(title="Five rewrites of queries that no shopper asked")
+    for column in ("query", "added", "first result before", "first result after", "NDCG@10"):
+        table.add_column(column, overflow="fold")
+    for row in report["examples"]:
+        change = f"{row['raw']:.2f} → {row['learned']:.2f}"
+        table.add_row(row["query"], row["rewrite"], row["before"], row["after"], change)
+    return table
+
+
+def _seconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0f} s"

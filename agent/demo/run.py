@@ -1,0 +1,204 @@
+"""`unseen demo`: the whole loop on this machine, watched, judged and cleaned up.
+
+Everything that is started here ends with it: on success, on an error, on Ctrl-C and when it is killed. A
+server given by URL is used and left as it was: the run has its own tenant and its own index, which it
+removes (unless `--keep`).
+"""
+
+import asyncio
+import math
+import time
+import uuid
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx
+from redis.asyncio import Redis
+from rich.console import Console
+
+from agent.demo import processes, profile, report, vitals
+from agent.demo.client import Gateway
+from agent.demo.measure import Judge, summary
+from agent.demo.profile import DemoOptions
+from agent.demo.shop import Population, Product, make_shop, never_asked
+from agent.demo.stack import Child, Service, Stack, StackError, free_port, start_opensearch, start_redis
+from agent.demo.traffic import Tally, Traffic
+from agent.demo.view import View
+from agent.policy.smollm2 import ensure_model
+from agent.retrieval import Catalogue
+from agent.settings import Settings
+from feedback.stores import connect
+
+READY_S = 180.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """What stands after the start-up."""
+
+    settings: Settings
+    catalogue: Catalogue
+    redis: Redis
+    gateway: Gateway
+    children: dict[str, Child]
+    products: Sequence[Product]
+    opensearch: Service
+
+
+def run_demo(options: DemoOptions, console: Console) -> dict[str, Any]:
+    """Run the demo; return its report.
+
+    Raises:
+        StackError: something did not start; the message holds the end of its log.
+        KeyboardInterrupt: Ctrl-C, after everything was stopped.
+    """
+    view = View(console)
+    with Stack(options.data_dir) as stack:
+        return asyncio.run(_demo(options, stack, view))
+
+
+async def _demo(options: DemoOptions, stack: Stack, view: View) -> dict[str, Any]:
+    async with AsyncExitStack() as cleanup:
+        running = await _start(options, stack, view, cleanup)
+        tally, last = await _shop(options, running, view)
+        result = await _judge(options, running, view, tally, last)
+        report.show(result, view.console)
+        if options.report:
+            report.write(result, options.report)
+            view.console.print(f"The report as JSON: {options.report}")
+        if options.keep:
+            view.console.print(f"Still running: {running.settings.serve.port=}. Ctrl-C ends it.")
+            await asyncio.Event().wait()
+        return result
+
+
+async def _start(options: DemoOptions, stack: Stack, view: View, cleanup: AsyncExitStack) -> Running:
+    run = f"demo-{uuid.uuid4().hex[:8]}"
+    with view.step("OpenSearch, Redis and the language model") as notes:
+        opensearch, redis_server, _ = await asyncio.to_thread(_services, options, stack)
+        notes += [opensearch.note, redis_server.note]
+    tree = profile.settings(
+        run=run, folder=stack.folder, port=free_port(), opensearch=opensearch, redis=redis_server
+    )
+    settings = Settings(**tree)
+    children = {name: processes.start(stack, name, tree) for name in processes.NAMES}
+    catalogue = Catalogue(settings.opensearch)
+    cleanup.push_async_callback(catalogue.close)
+    with view.step("the shop") as notes:
+        shop = await asyncio.to_thread(make_shop, options.shop_seed)
+        loaded = await catalogue.create_and_load([product.document() for product in shop.products])
+        cleanup.push_async_callback(catalogue.delete_index)
+        notes.append(f"{loaded.loaded:,} products, shop seed {options.shop_seed}")
+    redis = connect(settings.redis.state_url, settings.redis.timeout_s)
+    cleanup.push_async_callback(redis.aclose)
+    gateway = Gateway(f"http://127.0.0.1:{settings.serve.port}")
+    cleanup.push_async_callback(gateway.close)
+    with view.step("gateway, rewriter, collector, verifier and learner"):
+        await _ready(settings, children)
+    return Running(
+        settings=settings,
+        catalogue=catalogue,
+        redis=redis,
+        gateway=gateway,
+        children=children,
+        products=shop.products,
+        opensearch=opensearch,
+    )
+
+
+def _services(options: DemoOptions, stack: Stack) -> tuple[Service, Service, Path]:
+    opensearch, redis, model = stack.start(
+        partial(start_opensearch, stack.folder, options.opensearch, spawn=stack.spawn),
+        partial(start_redis, stack.folder, options.redis, spawn=stack.spawn),
+        ensure_model,
+    )
+    return opensearch, redis, model  # type: ignore[return-value]  # three recipes, three types
+
+
+async def _ready(settings: Settings, children: dict[str, Child]) -> None:
+    deadline = time.monotonic() + READY_S
+    async with httpx.AsyncClient(timeout=2.0) as http:
+        while time.monotonic() < deadline:
+            for name, child in children.items():
+                if not child.running:
+                    raise StackError(f"{name} ended at its start:\n{child.tail(40)}")
+            try:
+                answer = await http.get(f"http://127.0.0.1:{settings.serve.port}/readyz")
+                if answer.status_code == httpx.codes.OK:
+                    return
+            except httpx.HTTPError:
+                pass
+            await asyncio.sleep(0.3)
+    raise StackError(f"the gateway was not ready within {READY_S:.0f} s:\n{children['serve'].tail(40)}")
+
+
+async def _shop(options: DemoOptions, running: Running, view: View) -> tuple[Tally, vitals.Vitals]:
+    """Let shoppers in until it is time to judge."""
+    end = options.minutes * 60 * (1 - profile.REPORT_SHARE)
+    shop = make_shop(options.shop_seed)
+    traffic = Traffic(running.gateway, Population(shop, options.seed), visits_per_s=profile.VISITS_PER_S)
+    stop = asyncio.Event()
+    last = vitals.Vitals()
+    shoppers = asyncio.create_task(traffic.run(stop))
+    try:
+        with view.live():
+            while view.elapsed_s < end and not shoppers.done():
+                last = await vitals.read(running.redis, running.settings.keys)
+                view.show(traffic.tally, last, left_s=end - view.elapsed_s)
+                await asyncio.sleep(1.0)
+                _all_alive(running.children)
+    finally:
+        stop.set()
+        await shoppers
+    return traffic.tally, await vitals.read(running.redis, running.settings.keys)
+
+
+def _all_alive(children: dict[str, Child]) -> None:
+    for name, child in children.items():
+        if not child.running:
+            raise StackError(f"{name} ended while the loop ran:\n{child.tail(40)}")
+
+
+async def _judge(
+    options: DemoOptions, running: Running, view: View, tally: Tally, last: vitals.Vitals
+) -> dict[str, Any]:
+    """Stop learning, judge what serves now, and put the report together."""
+    for name in ("learner", "verifier"):
+        await asyncio.to_thread(running.children[name].stop)
+    queries = never_asked(options.shop_seed, options.seed)
+    titles = {product.product_id: product.title for product in running.products}
+    judge = Judge(running.catalogue, running.settings.plan)
+    with view.step(f"judging {len(queries)} queries that no shopper asked"):
+        judged = await judge.judge(running.gateway, queries, tally.log, titles, lambda _: None)
+    return summary(judged) | {
+        "click_to_weights_s": {
+            "median": _known(last.number("learner", "click_to_weights_s_median")),
+            "p99": _known(last.number("learner", "click_to_weights_s_p99")),
+        },
+        "versions": int(last.number("learner", "version") or 0),
+        "rollouts_per_s": last.number("learner", "rollouts_per_s") or 0.0,
+        "updates": int(last.number("learner", "updates") or 0),
+        "verified": int(last.number("verifier", "serving") or 0),
+        "requests": tally.requests,
+        "clicks": tally.clicks,
+        "purchases": tally.purchases,
+        "failed": tally.failed,
+        "pages": dict(tally.pages),
+        "sources": dict(tally.sources),
+        "click_through": {
+            "raw": tally.click_through(rewritten=False),
+            "rewritten": tally.click_through(rewritten=True),
+        },
+        "seed": options.seed,
+        "shop_seed": options.shop_seed,
+        "seconds": view.elapsed_s,
+        "opensearch": running.opensearch.version,
+    }
+
+
+def _known(value: float | None) -> float | None:
+    return None if value is None or math.isnan(value) else value
