@@ -129,9 +129,10 @@ class Child:
             return self._supervisor.wait()
 
     def tail(self, n_lines: int = 20) -> str:
-        """Return the end of the log."""
+        """Return the end of the log, without a Java error's frames, which would be all of it."""
         with contextlib.suppress(FileNotFoundError):
-            return "\n".join(self.log.read_text(errors="replace").splitlines()[-n_lines:])
+            lines = self.log.read_text(errors="replace").splitlines()
+            return "\n".join([line for line in lines if not line.startswith("\tat ")][-n_lines:])
         return ""
 
 

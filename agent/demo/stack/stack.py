@@ -15,8 +15,9 @@ import fcntl
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO, TypeVar
@@ -26,6 +27,7 @@ from agent.demo.stack.process import GRACE_S, Child, User
 
 T = TypeVar("T")
 PREFIX = "unseen-stack-"
+FRESH_S = 60.0  # far longer than a stack takes from making its lock file to holding it
 
 
 class Stack:
@@ -72,6 +74,8 @@ class Stack:
         """
         futures = [_in_thread(recipe) for recipe in recipes]
         try:
+            for future in wait(futures, return_when=FIRST_EXCEPTION).done:
+                future.result()
             return [future.result() for future in futures]
         except BaseException:
             self.close()
@@ -125,10 +129,12 @@ def hold(folder: Path) -> TextIO:
     return lock
 
 
-def remove_abandoned(place: Path) -> None:
-    """Remove the temporary folders whose programs were killed."""
+def remove_abandoned(place: Path, *, older_than_s: float = FRESH_S) -> None:
+    """Remove the temporary folders whose programs were killed, but none that is just being made."""
     for lock_path in place.glob(f"{PREFIX}*/.lock"):
         try:
+            if time.time() - lock_path.stat().st_mtime < older_than_s:
+                continue
             lock = hold(lock_path.parent)
         except (StackError, OSError):  # in use, or another user's
             continue
