@@ -191,6 +191,13 @@ def _results(answer: dict[str, Any]) -> Results:
         raise Overloaded(text) if answer.get("status") == _TOO_MANY else SearchFailed(text)
     if answer.get("timed_out") or answer.get("_shards", {}).get("failed", 0):
         raise SearchFailed("OpenSearch answered for a part of its shards only")
+    try:
+        return _page(answer)
+    except (KeyError, TypeError) as error:
+        raise SearchFailed(f"OpenSearch answered with no page: {str(answer)[:300]}") from error
+
+
+def _page(answer: dict[str, Any]) -> Results:
     hits = answer["hits"]["hits"]
     return Results(
         object_ids=tuple(hit["_id"] for hit in hits),
