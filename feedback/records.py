@@ -150,6 +150,8 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it changes the top 10."""
     evidence_seq: int
     made_at_ms: int
+    proposals: tuple[str, ...] = ()
+    """Candidates that lack evidence: the explore arm may show them, so that they get some."""
     seq: int = 0
     """The verifier's own sequence number; rises with every change, so that readers can follow."""
 
