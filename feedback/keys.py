@@ -11,6 +11,7 @@ State URL (no eviction)                       writer      bound                 
   unseen:{t:p}:dead                stream     collector   10,000 entries            -
   unseen:{t:p}:seen                zset       collector   one an id in the window   dedupe window
   unseen:{t:p}:join:<query_id>     hash       collector   one a page                join window
+  unseen:{t:p}:waiting             zset       collector   pages not yet come        join window
   unseen:{t:p}:session:<session>   zset       collector   50 queries                reformulation window
   unseen:{t:p}:ledger:<day>        stream     collector   one an action             settings.ledger_days
   unseen:{t:p}:evidence:<q>        hash       collector   settings.objects_a_query  -
@@ -22,6 +23,7 @@ State URL (no eviction)                       writer      bound                 
   unseen:{t:p}:ranks               hash       collector   arms x ranks              -
   unseen:{t:p}:counts              hash       collector   reasons                   -
   unseen:{t:p}:lease:collector     string     collector   1                         lease
+  unseen:{t}:landmark              string     collector   1                         -
   unseen:{t}:verified              hash       verifier    one a query               -
   unseen:{t}:verified:order        zset       verifier    one a query               -
   unseen:{t}:verified:seq          string     verifier    1                         -
@@ -97,6 +99,10 @@ class Keys:
         """Hash: the impression and the events that wait for it."""
         return self._p(partition, f"join:{query_id}")
 
+    def waiting(self, partition: int) -> str:
+        """Sorted set of query_ids whose events wait for their page, by the time they began to wait."""
+        return self._p(partition, "waiting")
+
     def session(self, session_id: str) -> str:
         """Sorted set of a session's queries by time; partitioned by session."""
         return self._p(bucket(session_id, self.partitions, salt="session"), f"session:{digest(session_id)}")
@@ -144,6 +150,10 @@ class Keys:
     def lease(self, role: str) -> str:
         """Who acts as verifier, learner or release."""
         return self._t(f"lease:{role}")
+
+    def landmark(self) -> str:
+        """The time that forward decay counts from, and the half-life: ``<ms>:<half_life_s>``."""
+        return self._t("landmark")
 
     def verified(self) -> str:
         """Hash ``segment|query`` -> Verified."""

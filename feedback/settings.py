@@ -28,7 +28,7 @@ class FeedbackSettings(Section):
     stream_maxlen: int = Field(1_000_000, ge=1000)
     """Entries a stream holds at most; what is unread is never trimmed, new entries are refused instead."""
     batch: int = Field(256, ge=1)
-    """Entries a collector applies in one transaction."""
+    """Entries of each stream that a collector applies in one transaction."""
     block_s: float = Field(0.5, gt=0)
     """How long a collector waits for entries."""
     lease_s: float = Field(10.0, gt=0)
@@ -45,6 +45,8 @@ class FeedbackSettings(Section):
     """How much an action counts as attraction, relative to a click."""
     examination: tuple[float, ...] = (1.0, 0.85, 0.72, 0.62, 0.53, 0.46, 0.4, 0.35, 0.31, 0.28)
     """Prior probability that a rank is looked at, from rank 1."""
+    enough_examinations: float = Field(0.5, ge=0)
+    """Below it an object that nobody clicked counts as never shown."""
     reformulation_window_s: float = Field(300, gt=0)
     """A second query within it is a reformulation of the first."""
     typing_s: float = Field(2.0, ge=0)

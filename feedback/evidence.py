@@ -1,0 +1,269 @@
+"""What shoppers did with an object on a query's pages, and how it is read back from Redis.
+
+Guarantees: figures are effective counts as of the clock's time (forward decay); the two folds hold disjoint
+clients. A hash field is ``fold|measure|object``. Writing is the collector's business alone.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from redis.asyncio import Redis
+
+from feedback.clock import Clock
+from feedback.decay import Decay
+from feedback.keys import Keys
+from feedback.settings import FeedbackSettings
+from feedback.text import bucket, normalise
+
+FOLDS = 2
+EXAMINATIONS = "e"
+IMPRESSIONS = "i"
+MEASURES = {
+    EXAMINATIONS: "examinations",
+    IMPRESSIONS: "impressions",
+    "c": "clicks",
+    "b": "add_to_carts",
+    "p": "purchases",
+}
+"""One letter in a hash field for each measure of ObjectEvidence."""
+ACTION_MEASURE = {"click": "c", "add_to_cart": "b", "purchase": "p"}
+
+
+def fold_of(client_id: str) -> int:
+    """Return the client's fold, 0 or 1: clients are split once, for all queries."""
+    return bucket(client_id, FOLDS, salt="fold")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObjectEvidence:
+    """Effective counts of one object; ``examinations`` weighs each showing by how likely its rank is seen."""
+
+    examinations: float = 0.0
+    impressions: float = 0.0
+    clicks: float = 0.0
+    add_to_carts: float = 0.0
+    purchases: float = 0.0
+
+    def __add__(self, other: "ObjectEvidence") -> "ObjectEvidence":
+        return ObjectEvidence(
+            examinations=self.examinations + other.examinations,
+            impressions=self.impressions + other.impressions,
+            clicks=self.clicks + other.clicks,
+            add_to_carts=self.add_to_carts + other.add_to_carts,
+            purchases=self.purchases + other.purchases,
+        )
+
+    def actions(self, action_weight: Mapping[str, float]) -> float:
+        """Return the weighted sum of what was done with it."""
+        return (
+            self.clicks * action_weight.get("click", 0.0)
+            + self.add_to_carts * action_weight.get("add_to_cart", 0.0)
+            + self.purchases * action_weight.get("purchase", 0.0)
+        )
+
+
+Fold = Mapping[str, ObjectEvidence]
+"""Evidence by object_id."""
+
+
+def merge(folds: Iterable[Fold]) -> dict[str, ObjectEvidence]:
+    """Return the sum of folds, object by object."""
+    merged: dict[str, ObjectEvidence] = {}
+    for one in folds:
+        for object_id, evidence in one.items():
+            merged[object_id] = merged[object_id] + evidence if object_id in merged else evidence
+    return merged
+
+
+def parse(stored: Mapping[bytes, bytes], factor: float) -> tuple[Fold, Fold]:
+    """Return the folds that a hash of ``fold|measure|object`` holds; fields of another form are left out."""
+    raw: tuple[dict[str, dict[str, float]], ...] = tuple({} for _ in range(FOLDS))
+    for name, value in stored.items():
+        parts = name.decode().split("|", 2)
+        if len(parts) == 3 and parts[1] in MEASURES:  # noqa: PLR2004 - fold, measure, object
+            raw[int(parts[0])].setdefault(parts[2], {})[MEASURES[parts[1]]] = float(value) * factor
+    first, second = ({d: ObjectEvidence(**m) for d, m in one.items()} for one in raw)
+    return first, second
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueryEvidence:
+    """All that is known of a query in a segment, as of ``at_ms``."""
+
+    query: str
+    """Normalised."""
+    segment: str = "all"
+    seq: int = 0
+    """Of the newest evidence, in the query's partition; 0 where there is none."""
+    at_ms: int = 0
+    folds: tuple[Fold, Fold] = field(default_factory=lambda: ({}, {}))
+
+    def fold(self, i: int) -> Fold:
+        """Return one half of the clients."""
+        return self.folds[i]
+
+    def merged(self) -> Fold:
+        """Return both halves together."""
+        return self._merged
+
+    @cached_property
+    def _merged(self) -> Fold:
+        return merge(self.folds)
+
+    @property
+    def has_impressions(self) -> bool:
+        """Whether any page was logged; a played click log has none."""
+        return any(e.examinations > 0 for e in self._merged.values())
+
+    @property
+    def clicks(self) -> float:
+        """Effective clicks over all objects."""
+        return sum(e.clicks for e in self._merged.values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShopTotals:
+    """What every object earned over all queries of all segments, and the shop's mean."""
+
+    folds: tuple[Fold, Fold]
+    mu: float
+    """Mean attractiveness: weighted actions an examination; 0 before there are impressions."""
+
+    @cached_property
+    def objects(self) -> Fold:
+        """Both folds together."""
+        return merge(self.folds)
+
+    @cached_property
+    def total(self) -> ObjectEvidence:
+        """The sum over all objects."""
+        return sum(self.objects.values(), start=ObjectEvidence())
+
+    def object(self, object_id: str) -> ObjectEvidence:
+        """Return an object's totals; zeros where nothing is known."""
+        return self.objects.get(object_id, ObjectEvidence())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Moved:
+    """A query that has new evidence."""
+
+    partition: int
+    seq: int
+    segment: str
+    query: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Head:
+    """How far a partition's evidence has come."""
+
+    seq: int
+    newest_click_at_ms: int
+    """When the newest applied click happened; 0 before the first."""
+
+
+def query_field(segment: str, query: str) -> str:
+    """Return ``segment|query``, the name of a query in hashes and sorted sets."""
+    return f"{segment}|{query}"
+
+
+async def load_decay(redis: Redis, keys: Keys, settings: FeedbackSettings) -> Decay | None:
+    """Return the decay that the stored evidence was made with; None before the first record."""
+    stored = await redis.get(keys.landmark())
+    return Decay.decode(stored, half_life_s=settings.half_life_s) if stored else None
+
+
+class EvidenceReader:
+    """Reads evidence; safe to use from any number of processes."""
+
+    def __init__(self, redis: Redis, keys: Keys, settings: FeedbackSettings, clock: Clock) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._settings = settings
+        self._clock = clock
+        self._decay: Decay | None = None
+
+    async def moved(self, since: Mapping[int, int], limit: int) -> list[Moved]:
+        """Return queries whose evidence is newer than ``since[partition]``, oldest first in a partition.
+
+        At most ``limit``, the partitions in turn, so that none starves.
+        """
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for p in range(self._keys.partitions):
+                low = f"({since.get(p, 0)}"
+                pipe.zrangebyscore(self._keys.moved(p), low, "+inf", start=0, num=limit, withscores=True)
+            replies = await pipe.execute()
+        columns = [[_moved(p, *item) for item in reply] for p, reply in enumerate(replies)]
+        turns = sorted((i, p) for p, column in enumerate(columns) for i in range(len(column)))
+        return [columns[p][i] for i, p in turns[:limit]]
+
+    async def heads(self) -> dict[int, Head]:
+        """Return how far each partition has come."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for p in range(self._keys.partitions):
+                pipe.hmget(self._keys.counts(p), "seq", "newest_click_at_ms")
+            replies = await pipe.execute()
+        return {p: Head(seq=int(s or 0), newest_click_at_ms=int(t or 0)) for p, (s, t) in enumerate(replies)}
+
+    async def read(self, queries: Sequence[str], segment: str = "all") -> list[QueryEvidence]:
+        """Return the evidence of each query, in their order; an unknown query has empty folds."""
+        names = [normalise(query) for query in queries]
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for name in names:
+                pipe.hgetall(self._keys.evidence(name, segment))
+                pipe.zscore(self._keys.moved(self._keys.partition_of(name)), query_field(segment, name))
+            replies = await pipe.execute()
+        now_ms = self._clock()
+        factor = await self._factor(now_ms)
+        return [
+            QueryEvidence(
+                query=q, segment=segment, seq=int(seq or 0), at_ms=now_ms, folds=parse(stored, factor)
+            )
+            for q, stored, seq in zip(names, replies[::2], replies[1::2], strict=True)
+        ]
+
+    async def totals(self) -> ShopTotals:
+        """Return every object's totals; reads the whole family, so call it once a pass."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for p in range(self._keys.partitions):
+                pipe.hgetall(self._keys.objects(p))
+            replies = await pipe.execute()
+        factor = await self._factor(self._clock())
+        parsed = [parse(reply, factor) for reply in replies]
+        folds = merge(one for one, _ in parsed), merge(other for _, other in parsed)
+        return ShopTotals(folds=folds, mu=mean_attractiveness(folds, self._settings.action_weight))
+
+    async def popular(self, limit: int) -> list[tuple[str, float]]:
+        """Return the most searched queries of all segments with their effective searches, most first."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for p in range(self._keys.partitions):
+                pipe.hgetall(self._keys.queries(p))
+            replies = await pipe.execute()
+        factor = await self._factor(self._clock())
+        weights: dict[str, float] = {}
+        for name, value in (item for reply in replies for item in reply.items()):
+            query = name.decode().split("|", 1)[1]
+            weights[query] = weights.get(query, 0.0) + float(value) * factor
+        return sorted(weights.items(), key=lambda item: (-item[1], item[0]))[:limit]
+
+    async def factor(self) -> float:
+        """Return what stored weights are multiplied by to be effective counts as of now."""
+        return await self._factor(self._clock())
+
+    async def _factor(self, now_ms: int) -> float:
+        self._decay = self._decay or await load_decay(self._redis, self._keys, self._settings)
+        return self._decay.factor(now_ms) if self._decay else 0.0
+
+
+def _moved(partition: int, name: bytes, seq: float) -> Moved:
+    segment, _, query = name.decode().partition("|")
+    return Moved(partition=partition, seq=int(seq), segment=segment, query=query)
+
+
+def mean_attractiveness(folds: Iterable[Fold], action_weight: Mapping[str, float]) -> float:
+    """Return weighted actions an examination over all shown objects; 0 where nothing was shown."""
+    shown = [e for one in folds for e in one.values() if e.examinations > 0]
+    examinations = sum(max(e.examinations, e.clicks) for e in shown)
+    return sum(e.actions(action_weight) for e in shown) / examinations if examinations else 0.0

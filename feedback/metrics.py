@@ -1,0 +1,23 @@
+"""Prometheus metrics of the event path, declared once. Base units; labels have few values.
+
+The live figures of all processes together are in Redis (``feedback.counts``); these are one process's own.
+"""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+EVENTS = Counter("unseen_events", "Events appended to a stream.", ["action"])
+IMPRESSIONS = Counter("unseen_impressions", "Impressions appended to a stream.", ["arm"])
+STREAM_FAILURES = Counter("unseen_stream_failures", "Appends that failed or were refused.", ["reason"])
+COLLECTED = Counter("unseen_collected", "Entries that a collector applied or dropped.", ["stream"])
+DROPPED = Counter("unseen_dropped", "Records that a collector dropped.", ["reason"])
+DEAD_LETTERS = Counter("unseen_dead_letters", "Unreadable entries set aside.", ["stream"])
+COLLECTOR_FAILURES = Counter(
+    "unseen_collector_failures", "Batches that failed and are tried again.", ["reason"]
+)
+BATCH_SECONDS = Histogram("unseen_collector_batch_seconds", "Time of a batch, from read to commit.")
+CLICK_LAG_SECONDS = Histogram(
+    "unseen_click_to_evidence_seconds",
+    "From a click to its place in the evidence.",
+    buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600),
+)
+PARTITIONS = Gauge("unseen_collector_partitions", "Partitions whose lease this process holds.")

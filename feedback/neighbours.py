@@ -1,0 +1,147 @@
+"""A copy of the verifier's verdicts in the process, and the asked queries nearest to a new one.
+
+Follows the verifier's sequence numbers, so that a refresh reads only what changed. Safe to read from other
+threads while one refreshes. Similarity is the Jaccard similarity of character trigrams.
+"""
+
+import threading
+from collections import defaultdict
+from dataclasses import dataclass
+from typing import cast
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from redis.asyncio import Redis
+
+from feedback.evidence import query_field
+from feedback.keys import Keys
+from feedback.records import Verified
+from feedback.text import normalise, trigrams
+
+REFRESH_BATCH = 2000
+"""Verdicts read in one round trip."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Neighbour:
+    """An asked query with its verdict."""
+
+    verified: Verified
+    similarity: float
+    """In [0, 1]."""
+
+
+class VerifiedIndex:
+    """Every verdict, by query and by trigram; a few hundred bytes a query."""
+
+    def __init__(self) -> None:
+        self.seq = 0
+        """The verifier's sequence number that this copy has come to."""
+        self._lock = threading.Lock()
+        self._slots: dict[str, int] = {}
+        self._verdicts: list[Verified | None] = []
+        self._sizes: list[int] = []
+        self._postings: defaultdict[str, list[int]] = defaultdict(list)
+        self._arrays: dict[str, NDArray[np.intp]] = {}
+
+    def __len__(self) -> int:
+        return sum(verdict is not None for verdict in self._verdicts)
+
+    async def refresh(self, redis: Redis, keys: Keys) -> int:
+        """Read the verdicts that changed since the last call; return how many.
+
+        Raises:
+            redis errors as they come: the copy stays as it was, and the caller decides.
+        """
+        changed = 0
+        while batch := await self._newer(redis, keys):
+            names = [name for name, _ in batch]
+            for name, stored in zip(names, await redis.hmget(keys.verified(), names), strict=True):
+                self.put(name.decode(), msgspec.json.decode(stored, type=Verified) if stored else None)
+            self.seq = int(batch[-1][1])
+            changed += len(batch)
+        return changed
+
+    async def _newer(self, redis: Redis, keys: Keys) -> list[tuple[bytes, float]]:
+        order = keys.verified_order()
+        reply = await redis.zrangebyscore(
+            order, f"({self.seq}", "+inf", start=0, num=REFRESH_BATCH, withscores=True
+        )
+        return cast("list[tuple[bytes, float]]", reply)
+
+    def put(self, name: str, verdict: Verified | None) -> None:
+        """Set the verdict of ``segment|query``; None takes it out."""
+        with self._lock:
+            slot = self._slots.get(name)
+            if slot is None:
+                slot = self._add(name)
+            self._verdicts[slot] = verdict
+
+    def _add(self, name: str) -> int:
+        slot = self._slots[name] = len(self._verdicts)
+        grams = trigrams(name.partition("|")[2])
+        self._verdicts.append(None)
+        self._sizes.append(len(grams))
+        self._arrays.pop("", None)
+        for gram in grams:
+            self._postings[gram].append(slot)
+            self._arrays.pop(gram, None)
+        return slot
+
+    def get(self, query: str, segment: str = "all") -> Verified | None:
+        """Return the verdict on a query; its text may be empty: nothing to add."""
+        slot = self._slots.get(query_field(segment, normalise(query)))
+        return None if slot is None else self._verdicts[slot]
+
+    def nearest(
+        self,
+        query: str,
+        *,
+        k: int,
+        min_similarity: float = 0.0,
+        segment: str = "all",
+        with_text: bool = False,
+    ) -> list[Neighbour]:
+        """Return the k asked queries most like this one, most like it first, ties by their text.
+
+        Never the query itself. ``min_similarity`` is exclusive; queries without a common trigram never
+        count. ``with_text`` leaves out those whose verdict is to add nothing.
+        """
+        own = normalise(query)
+        with self._lock:
+            similarity = self._similarities(own)
+            found: list[Neighbour] = []
+            for slot in self._ordered(similarity, min_similarity, k):
+                verdict = self._verdicts[slot]
+                if verdict is None or verdict.query == own or verdict.segment != segment:
+                    continue
+                if verdict.text or not with_text:
+                    found.append(Neighbour(verified=verdict, similarity=float(similarity[slot])))
+                if len(found) > k and found[-1].similarity < found[k - 1].similarity:
+                    break
+        return sorted(found, key=lambda n: (-n.similarity, n.verified.query))[:k]
+
+    def _similarities(self, query: str) -> NDArray[np.float64]:
+        grams = trigrams(query)
+        held = [self._array(gram) for gram in grams if gram in self._postings]
+        hits = np.concatenate(held) if held else np.empty(0, dtype=np.intp)
+        common = np.bincount(hits, minlength=len(self._sizes))
+        similarity: NDArray[np.float64] = common / np.maximum(self._all_sizes() + len(grams) - common, 1)
+        return similarity
+
+    @staticmethod
+    def _ordered(similarity: NDArray[np.float64], above: float, k: int) -> list[int]:
+        slots = np.flatnonzero(similarity > max(above, 0.0))
+        order = np.argsort(-similarity[slots], kind="stable")
+        return [int(slot) for slot in slots[order]] if k > 0 else []
+
+    def _array(self, gram: str) -> NDArray[np.intp]:
+        if gram not in self._arrays:
+            self._arrays[gram] = np.asarray(self._postings[gram], dtype=np.intp)
+        return self._arrays[gram]
+
+    def _all_sizes(self) -> NDArray[np.intp]:
+        if "" not in self._arrays:
+            self._arrays[""] = np.asarray(self._sizes, dtype=np.intp)
+        return self._arrays[""]

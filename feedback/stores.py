@@ -1,0 +1,47 @@
+"""Connections to Redis, and leases: who may write a key family.
+
+A lease is a key with a time to live that holds its owner's token. It guarantees one writer only together
+with a check inside the write (WATCH on the lease's key): an owner that slept past its time must fail.
+"""
+
+import secrets
+from typing import Any, cast
+
+from redis.asyncio import Redis
+
+RENEW = "if redis.call('get',KEYS[1])==ARGV[1] then return redis.call('pexpire',KEYS[1],ARGV[2]) end return 0"
+RELEASE = "if redis.call('get',KEYS[1])==ARGV[1] then return redis.call('del',KEYS[1]) end return 0"
+
+
+def connect(url: str, timeout_s: float = 2.0) -> Redis:
+    """Return a client of the server at the URL; bytes in, bytes out. Connects at the first command."""
+    return Redis.from_url(
+        url,
+        decode_responses=False,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
+        max_connections=256,
+    )
+
+
+class Lease:
+    """The right to act in a role, held while it is renewed."""
+
+    def __init__(self, redis: Redis, key: str, *, ttl_s: float) -> None:
+        self.key = key
+        self.token = secrets.token_hex(8).encode()
+        self._redis = redis
+        self._ttl_ms = int(ttl_s * 1000)
+
+    async def hold(self) -> bool:
+        """Take the lease or renew it; return whether it is ours now."""
+        if await self._call(RENEW, str(self._ttl_ms)):
+            return True
+        return bool(await self._redis.set(self.key, self.token, nx=True, px=self._ttl_ms))
+
+    async def release(self) -> None:
+        """Give it back, if it is still ours."""
+        await self._call(RELEASE)
+
+    async def _call(self, script: str, *args: str) -> int:
+        return int(await cast("Any", self._redis.eval(script, 1, self.key, self.token, *args)))
