@@ -11,36 +11,69 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from agent.policy.pack import Group, Packed
+from agent.policy import lora, sampling
+from agent.policy.attention import prefix_cache
+from agent.policy.base import Base, load_base
+from agent.policy.pack import Group, Packed, pack, packed_logprobs
 from agent.policy.prompt import Encoder, Prompt
 from agent.settings import PolicySettings
 from feedback.records import Form, Rewrite
+
+ROWS = 32
+"""Prompts that are sampled at once; more only cost memory."""
 
 
 class Policy:
     """Writes rewrites, scores them, takes over adapters."""
 
-    lm: Any
-    """The causal language model with adapters injected; only adapters require gradients."""
-    encoder: Encoder
-    settings: PolicySettings
-    base_model: str
-    """Name and checksum of what the adapter stands on."""
-    version: int
-    """Of the adapter; 0 is the base model."""
+    def __init__(self, base: Base, settings: PolicySettings, *, device: str = "cpu") -> None:
+        self.settings = settings
+        self.base_model = base.name
+        """Name and version of what the adapter stands on."""
+        self.version = 0
+        """Of the adapter; 0 is the base model."""
+        self.encoder = Encoder(base.tokenizer, settings)
+        adapted = lora.inject(base.lm, rank=settings.lora_rank, layers=settings.lora_layers)
+        self.lm: Any = adapted.to(device).eval()
+        """The causal language model; only its adapter requires gradients."""
+        self.device = torch.device(device)
+        self._prefixes: dict[Form, Any] = {}
+        self._prefixes_of: tuple[int, ...] = ()
 
     @classmethod
     def load(
         cls, settings: PolicySettings, *, device: str = "cpu", dtype: torch.dtype = torch.float32
     ) -> Self:
-        """Load the base model (converting it once where needed) with a fresh adapter, which changes nothing."""
-        raise NotImplementedError
+        """Load the base model (converting it once where needed) with a fresh adapter, which changes nothing.
+
+        Raises:
+            Permanent: there is no such model.
+            Corrupt: the converted model is not what its manifest says.
+        """
+        torch.set_num_threads(settings.threads)
+        return cls(load_base(settings.model, dtype), settings, device=device)
 
     def sample(
         self, prompts: Sequence[Prompt], *, n: int, seed: int | None = None, greedy: bool = False
     ) -> list[list[Rewrite]]:
-        """Return n rewrites for each prompt, with the log-probability of each of their tokens."""
-        raise NotImplementedError
+        """Return n rewrites for each prompt, with the log-probability of each of their tokens.
+
+        Args:
+            prompts: short and long ones may be mixed.
+            n: rewrites of each prompt.
+            seed: makes the draws repeatable for the same prompts in the same order.
+            greedy: take the likeliest token each time; the n rewrites are then equal.
+        """
+        generator = None if seed is None else torch.Generator(self.device).manual_seed(seed)
+        rewrites: dict[int, list[Rewrite]] = {}
+        for form in Form:
+            places = [i for i, prompt in enumerate(prompts) if prompt.form is form]
+            draw = self._draw(form, generator, greedy=greedy)
+            for some in (places[i : i + ROWS] for i in range(0, len(places), ROWS)):
+                asked = [self.encoder.prompt(prompts[i]) for i in some]
+                groups = sampling.sample(self.lm, self._prefix(form), asked, n, draw)
+                rewrites |= {i: [self._rewrite(one) for one in g] for i, g in zip(some, groups, strict=True)}
+        return [rewrites[i] for i in range(len(prompts))]
 
     def encode(self, text: str, form: Form = Form.ADD) -> tuple[int, ...]:
         """Return the token ids of a rewrite with its end of line."""
@@ -48,15 +81,19 @@ class Policy:
 
     def pack(self, groups: Sequence[Group]) -> Packed:
         """Return the groups as one batch on the model's device."""
-        raise NotImplementedError
+        return pack(groups, self.encoder).to(self.device)
 
     def score(self, groups: Sequence[Group]) -> Float[Tensor, "rows n tokens"]:
         """Return the log-probabilities of the groups' tokens, with gradients unless they are off."""
-        raise NotImplementedError
+        return self.score_packed(self.pack(groups))
+
+    def score_packed(self, packed: Packed) -> Float[Tensor, "rows n tokens"]:
+        """Return the same for a batch that is packed already."""
+        return packed_logprobs(self.lm, packed, self.settings.temperature)
 
     def adapter_state(self) -> dict[str, Tensor]:
         """Return a copy of the trained tensors by stable names, on the CPU."""
-        raise NotImplementedError
+        return {name: p.detach().cpu().clone() for name, p in lora.trained(self.lm).items()}
 
     def load_adapter(self, state: Mapping[str, Tensor], version: int) -> None:
         """Copy the tensors into the model.
@@ -64,4 +101,34 @@ class Policy:
         Raises:
             BadWeights: names or shapes differ, or a value is not finite; the model is unchanged.
         """
-        raise NotImplementedError
+        lora.copy_in(self.lm, state)
+        self.version = version
+
+    def _prefix(self, form: Form) -> Any:  # noqa: ANN401
+        """Return the prefix' keys and values, computed anew when any weight was written to."""
+        written = tuple(p._version for p in lora.trained(self.lm).values())  # noqa: SLF001 - torch's write counter
+        if written != self._prefixes_of:
+            self._prefixes, self._prefixes_of = {}, written
+        if form not in self._prefixes:
+            ids = torch.tensor([self.encoder.prefix(form)], device=self.device)
+            with torch.inference_mode():
+                self._prefixes[form] = prefix_cache(self.lm, ids, torch.ones_like(ids, dtype=torch.bool))
+        return self._prefixes[form]
+
+    def _draw(self, form: Form, generator: torch.Generator | None, *, greedy: bool) -> sampling.Draw:
+        return sampling.Draw(
+            temperature=self.settings.temperature,
+            ends=self.encoder.tokenizer.ends,
+            limit=self.encoder.max_new_tokens(form),
+            generator=generator,
+            greedy=greedy,
+        )
+
+    def _rewrite(self, drawn: sampling.Drawn) -> Rewrite:
+        return Rewrite(
+            text=self.encoder.text(drawn.token_ids),
+            token_ids=tuple(drawn.token_ids),
+            token_logprobs=tuple(drawn.logprobs),
+            temperature=self.settings.temperature,
+            version=self.version,
+        )

@@ -1,0 +1,46 @@
+"""Which language model a setting names, and how it is loaded."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from agent.errors import Permanent
+from agent.policy import smollm2, tiny
+from agent.policy.tokens import HubTokenizer, Tokenizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class Base:
+    """A frozen model with its tokenizer."""
+
+    name: str
+    lm: Any
+    tokenizer: Tokenizer
+
+
+def load_base(model: str, dtype: torch.dtype) -> Base:
+    """Load ``smollm2``, ``tiny``, or any causal language model of `transformers` by folder or name.
+
+    Raises:
+        Permanent: there is no such model, or it cannot be had.
+        Corrupt: the converted model is not what its manifest says.
+    """
+    if model == "tiny":
+        return Base(name=tiny.BASE_MODEL, lm=tiny.load().to(dtype), tokenizer=tiny.LetterTokenizer())
+    if model == "smollm2":
+        folder = smollm2.folder()
+        return _of_hub(str(folder), dtype, name=smollm2.name(folder))
+    return _of_hub(model, dtype, name=model)
+
+
+def _of_hub(source: str, dtype: torch.dtype, *, name: str) -> Base:
+    local = Path(source).is_dir()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=local)
+        lm = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, local_files_only=local)
+    except (OSError, ValueError) as error:
+        raise Permanent(f"policy: cannot load the model {source!r}: {error}") from error
+    return Base(name=name, lm=lm.eval(), tokenizer=HubTokenizer(tokenizer))
