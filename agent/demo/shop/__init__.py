@@ -1,15 +1,30 @@
 """The demo shop: catalogue, graded relevance, queries and shoppers, all seeded, no I/O.
 
-    shop = make_shop(shop_seed)                    # Shop: products, names, words
-    make_catalogue(shop_seed) -> list[Product]     # Product.document() is the index's JSON
-    asked(shop_seed, seed) -> list[Query]          # most popular first
-    never_asked(shop_seed, seed) -> list[Query]    # disjoint from them by phrasing
-    popularity(n_queries) -> Array                 # probabilities of the asked ones
-    relevance(query) -> dict[str, int]             # product id to grade 1..3; absent is 0
-    oracle_rewrite(query) -> str                   # words to add; "" where none help
-    population = Population(shop, seed)
-    visit = population.next_visit()                # client_id, session_id, query
-    reaction = population.react(visit, object_ids) # actions, next_query, next_visit
-
-A reaction's `next_visit` is the same session's next search: run it and react to it too.
+A shop seed decides what is stocked, by which brands, what the catalogue calls things and what
+shoppers say instead; a run's seed decides what is asked and by whom.
 """
+
+from agent.demo.shop.catalogue import make_catalogue
+from agent.demo.shop.model import Action, Concept, Grades, Product, Query, Reaction, Visit
+from agent.demo.shop.queries import asked, never_asked, popularity
+from agent.demo.shop.relevance import oracle_rewrite, relevance
+from agent.demo.shop.shoppers import Population, Shop, make_shop
+
+__all__ = [
+    "Action",
+    "Concept",
+    "Grades",
+    "Population",
+    "Product",
+    "Query",
+    "Reaction",
+    "Shop",
+    "Visit",
+    "asked",
+    "make_catalogue",
+    "make_shop",
+    "never_asked",
+    "oracle_rewrite",
+    "popularity",
+    "relevance",
+]

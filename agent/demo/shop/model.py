@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 Grades = dict[str, int]
-"""Product id to grade: 3 all that was asked, 2 all but one, 1 less or something near."""
+"""Product id to grade: 3 all that was asked, 2 some of it, 1 its concept or one near."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,7 @@ class Concept:
         names: Words a shop may print; one or two become the catalogue's, the rest are spoken.
         talk: Words that only shoppers use; nobody prints them.
         vague: Those of `talk` that stand for other concepts too and need a context.
+        slips: Those of `talk` that are misspelt; no description holds them.
         kinds: Variants that stand before the noun ("corner", "cordless").
         axes: Names of the value tables its products vary by.
         uses: Purposes or places ("brick wall"); descriptions and queries name them.
@@ -31,6 +32,7 @@ class Concept:
     names: tuple[str, ...]
     talk: tuple[str, ...]
     vague: frozenset[str]
+    slips: frozenset[str]
     kinds: tuple[str, ...]
     axes: tuple[str, ...]
     uses: tuple[str, ...]
