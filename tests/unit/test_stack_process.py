@@ -57,10 +57,12 @@ def test_a_child_that_ignores_term_is_killed_after_the_timeout(stack: Stack, wai
     assert child.stop(0.1) == 128 + signal.SIGKILL
 
 
+@pytest.mark.parametrize("environment", ["kept", "cleared"])
 def test_a_descendant_that_left_the_group_and_its_parents_ends_with_the_child(
-    stack: Stack, wait_until: WaitUntil
+    environment: str, stack: Stack, wait_until: WaitUntil
 ) -> None:
-    child = stack.spawn(DAEMON, name="daemon")
+    cleared = [word.replace("setsid", "setsid env -i") for word in DAEMON]
+    child = stack.spawn(DAEMON if environment == "kept" else cleared, name="daemon")
     wait_until(child.tail)
     daemon = int(child.tail())
     assert os.getpgid(daemon) != child.pid
@@ -205,14 +207,20 @@ time.sleep(600)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_every_child_ends_when_the_program_is_killed(number: signal.Signals, wait_until: WaitUntil) -> None:
+def test_every_child_ends_when_the_program_is_killed(
+    number: signal.Signals, wait_until: WaitUntil, tmp_path: Path
+) -> None:
     command = [sys.executable, "-c", PROGRAM, *DAEMON]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as program:
+    environ = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(
+        command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as program:
         assert program.stdout is not None
         *pids, folder = program.stdout.readline().split()
         assert len(pids) == 3
+        assert Path(folder).parent == tmp_path
         assert not any(gone(int(pid)) for pid in pids)
         program.send_signal(number)
     wait_until(lambda: all(gone(int(pid)) for pid in pids))
-    remove_abandoned(Path(folder).parent, older_than_s=0.0)
+    remove_abandoned(tmp_path, older_than_s=0.0)
     assert not Path(folder).exists()

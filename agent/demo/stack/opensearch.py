@@ -209,7 +209,6 @@ def _settings(paths: Paths) -> list[str]:
         f"-Enetwork.host={LOOPBACK}",
         "-Ediscovery.type=single-node",
         "-Ecluster.routing.allocation.disk.threshold_enabled=false",
-        "-Enode.processors=2",
     ]
 
 
