@@ -1,0 +1,1 @@
+"""Serving: the gateway that shoppers ask, and the rewriter behind it."""

@@ -1,0 +1,117 @@
+"""Which rewrite a query gets: verified, the nearest asked query's verified one, the policy's, or none.
+
+Pure: takes what is known and returns a decision, so that the gateway, the backtest and the demo climb the
+same rungs. Guarantees that a query which was judged follows its own verdict, "nothing to add" included. The
+form and the limits of a rewrite are `agent.policy.plan`'s business.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from agent.settings import ServeSettings
+from feedback.records import CachedRewrite, Rewrite, Rung, Verified
+from feedback.text import normalise
+
+LOOK = 16
+"""Neighbours looked at for a rewrite to take over; most judged queries have none."""
+
+
+class Near(Protocol):
+    """A judged query and how similar it is, as `feedback.neighbours.Neighbour`."""
+
+    @property
+    def verified(self) -> Verified:
+        """The neighbour's verdict."""
+        ...
+
+    @property
+    def similarity(self) -> float:
+        """Character trigrams in common, in [0, 1]."""
+        ...
+
+
+class Index(Protocol):
+    """The verifier's verdicts, as `feedback.neighbours.VerifiedIndex`."""
+
+    def get(self, query: str, segment: str = "all") -> Verified | None:
+        """Return the query's own verdict."""
+        ...
+
+    def nearest(self, query: str, *, k: int, min_similarity: float = 0.0) -> Sequence[Near]:
+        """Return the nearest judged queries, the nearest first, never the query itself."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """What to search with, and why."""
+
+    rung: Rung
+    text: str = ""
+    """Empty on the rung raw."""
+    source: str
+    """``verified``, ``nearest``, ``cache``, ``model``, ``explore`` or ``raw:<why>``."""
+    rewrite: Rewrite | None = None
+    """The policy's own action, where it took one (an empty text included)."""
+    neighbours: tuple[Near, ...] = ()
+    """For the policy's prompt, the nearest first; only where the policy may be asked."""
+    ask_policy: bool = False
+    """Whether nothing is known, so that the live model may be asked."""
+
+
+def raw(why: str, rewrite: Rewrite | None = None) -> Decision:
+    """Return the shop's own query, and why."""
+    return Decision(rung=Rung.RAW, source=f"raw:{why}", rewrite=rewrite)
+
+
+def choose(
+    query: str,
+    index: Index,
+    cached: CachedRewrite | None,
+    settings: ServeSettings,
+    *,
+    neighbours: int = 4,
+) -> Decision:
+    """Return the highest rung that has an answer for the query; ``neighbours`` go to the policy's prompt.
+
+    Where none has one, the decision is raw with ``ask_policy``: what the live model writes goes to
+    `from_policy`.
+    """
+    query = normalise(query)
+    own = index.get(query)
+    if own is not None:
+        return _verified(own)
+    near = tuple(index.nearest(query, k=max(LOOK, neighbours)))
+    taken_over = next((n for n in near if _fits(n, settings)), None)
+    if taken_over is not None:
+        return Decision(rung=Rung.NEAREST, text=taken_over.verified.text, source="nearest")
+    prompted = near[:neighbours]
+    if cached is not None:
+        return from_policy(cached.rewrite, "cache", neighbours=prompted)
+    return Decision(rung=Rung.RAW, source="raw:unknown", neighbours=prompted, ask_policy=True)
+
+
+def from_policy(rewrite: Rewrite, source: str, *, neighbours: tuple[Near, ...] = ()) -> Decision:
+    """Return the decision that a rewrite of the policy makes; an empty one is the raw query."""
+    if not rewrite.text.strip():
+        return Decision(rung=Rung.RAW, source="raw:silent", rewrite=rewrite, neighbours=neighbours)
+    return Decision(
+        rung=Rung.POLICY, text=rewrite.text, source=source, rewrite=rewrite, neighbours=neighbours
+    )
+
+
+def is_stale(cached: CachedRewrite, neighbours: Sequence[Near], stable_version: int) -> bool:
+    """Tell whether the policy would answer anew today: a newer version serves, or a neighbour moved."""
+    moved = any(near.verified.seq > cached.neighbours_seq for near in neighbours)
+    return moved or cached.rewrite.version < stable_version
+
+
+def _verified(own: Verified) -> Decision:
+    if not own.text.strip():
+        return raw("silent")
+    return Decision(rung=Rung.VERIFIED, text=own.text, source="verified")
+
+
+def _fits(near: Near, settings: ServeSettings) -> bool:
+    return bool(near.verified.text.strip()) and near.similarity >= settings.nearest_similarity
