@@ -138,7 +138,7 @@ class Child:
 
 def _order(argv: Sequence[str], *, control_fd: int, user: User | None, grace_s: float) -> list[str]:
     """Return the supervisor's command line."""
-    order = [sys.executable, "-I", launch.__file__, f"--control-fd={control_fd}"]
+    order = [sys.executable, "-P", launch.__file__, f"--control-fd={control_fd}"]
     order += [f"--parent-pid={os.getpid()}", f"--grace-s={grace_s}"]
     if user is not None:
         order += [f"--uid={user.uid}", f"--gid={user.gid}"]
