@@ -46,6 +46,8 @@ class _Draft:
     term: str
     companion: Naming
     attributes: dict[str, str]
+    also: str
+    """The shoppers' word that stands in the title too, or ""."""
     random: np.random.Generator
 
 
@@ -88,7 +90,9 @@ def _shelf(concept: Concept, naming: Naming, random: np.random.Generator, shop_s
     shelf: list[Product] = []
     for _ in range(int(random.integers(9, 21))):
         attributes = {axis: pick(random, values) for axis, values in offered.items() if values}
-        draft = _Draft(naming, _term(naming, random), pick(random, others), attributes, random)
+        also = pick(random, naming.printable) if random.random() < naming.also_share else ""
+        term, companion = _term(naming, random), pick(random, others)
+        draft = _Draft(naming, term, companion, attributes, also, random)
         shelf.append(_product(concept, draft, usual_price))
     return shelf
 
@@ -124,10 +128,12 @@ def _product(concept: Concept, draft: _Draft, usual_price: float) -> Product:
 
 def _title(draft: _Draft, axes: tuple[str, ...]) -> str:
     attributes, random = draft.attributes, draft.random
+    model = f"{pick(random, 'ABCDEFGHKLMNRTVX')}{int(random.integers(10, 990))}"
+    if draft.also:
+        return f"{attributes['brand'].capitalize()} {model} {draft.term} ({draft.also})"
     shown = [axis for axis in (*axes, "kind") if random.random() < TITLE_SHARE]
     before = [attributes[axis] for axis in shown if axis in BEFORE_THE_NOUN]
     after = [attributes[axis] for axis in shown if axis not in BEFORE_THE_NOUN]
-    model = f"{pick(random, 'ABCDEFGHKLMNRTVX')}{int(random.integers(10, 990))}"
     words = [attributes["brand"].capitalize(), model, *before, draft.term, *after]
     if random.random() < COMPANION_SHARE:
         words += ["for", draft.companion.terms[0]]
@@ -136,11 +142,12 @@ def _title(draft: _Draft, axes: tuple[str, ...]) -> str:
 
 def _description(draft: _Draft, axes: tuple[str, ...]) -> str:
     attributes, random = draft.attributes, draft.random
-    told = [attributes[axis] for axis in (*axes, "kind") if random.random() < TOLD_SHARE]
+    told_share = 1.0 if draft.also else TOLD_SHARE
+    told = [attributes[axis] for axis in (*axes, "kind") if random.random() < told_share]
     sentences = [f"{draft.term.capitalize()} in {', '.join(told)}." if told else draft.term + "."]
     if random.random() < draft.naming.held_share:
         sentences += _spoken_of(draft, pick(random, axes))
-    if random.random() < TOLD_SHARE:
+    if random.random() < told_share:
         sentences.append(f"Suits the {attributes['use']}.")
     if random.random() < COMPANION_SHARE:
         words = draft.companion.printable or draft.companion.terms

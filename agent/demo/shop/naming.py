@@ -16,6 +16,8 @@ SECOND_TERM_SHARE = 0.12
 USUAL_NAME_SHARE = 0.6
 UNHEARD_SHARE = 0.06
 """Share of the concepts whose spoken word no description holds."""
+TWO_WORDS_SHARE = 0.35
+ALSO_SHARE = 0.1
 SHORT = 3
 """Words up to this length are left as they are: "gas", "bus"."""
 
@@ -29,7 +31,7 @@ class Naming:
         spoken: What shoppers say instead; empty where they say the catalogue's word.
         rare: Further words that hardly anyone says.
         printable: Those of `spoken` that a merchant would write into a description.
-        held_share: Share of the concept's descriptions that hold a spoken word, 0 to .5.
+        held_share: Share of the concept's descriptions that hold a spoken word, 0 to .4.
     """
 
     terms: tuple[str, ...]
@@ -37,6 +39,11 @@ class Naming:
     rare: tuple[str, ...]
     printable: tuple[str, ...]
     held_share: float
+
+    @property
+    def also_share(self) -> float:
+        """Share of the concept's titles that add a spoken word in brackets."""
+        return ALSO_SHARE if self.printable and self.held_share else 0.0
 
     @property
     def gap(self) -> bool:
@@ -81,7 +88,7 @@ def _name(concept: Concept, shop_seed: int) -> Naming:
         return Naming(terms, (), (), (), 0.0)
     spoken = _spoken(free, concept, terms, random)
     rare = tuple(word for word in free if word not in spoken and word not in concept.vague)
-    held_share = 0.0 if random.random() < UNHEARD_SHARE else float(random.uniform(0.15, 0.4))
+    held_share = 0.0 if random.random() < UNHEARD_SHARE else float(random.uniform(0.12, 0.36))
     return Naming(terms, spoken, tuple(some(random, rare, 2)), _printable(spoken, concept), held_share)
 
 
@@ -103,7 +110,7 @@ def _spoken(
         for place, (word, luck) in enumerate(zip(free, jitter, strict=True))
     ]
     order = sorted(range(len(free)), key=ease.__getitem__)
-    return tuple(free[place] for place in order[: int(random.integers(1, 3))])
+    return tuple(free[place] for place in order[: 1 + int(random.random() < TWO_WORDS_SHARE)])
 
 
 def _printable(spoken: tuple[str, ...], concept: Concept) -> tuple[str, ...]:

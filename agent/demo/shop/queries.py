@@ -19,15 +19,15 @@ from agent.demo.shop.model import Product, Query
 from agent.demo.shop.naming import Naming, covered, namings, stems
 from agent.demo.shop.values import AXES, BEFORE_THE_NOUN, printed_forms
 
-N_GAP_CONCEPTS = 72
-N_AGREED_CONCEPTS = 44
-N_NEVER_ASKED = {"known": 87, "spoken": 82, "slip": 14, "rare": 17}
-POPULARITY_EXPONENT = 0.7
+N_GAP_CONCEPTS = 52
+N_AGREED_CONCEPTS = 40
+N_NEVER_ASKED = {"known": 88, "spoken": 90, "slip": 12, "rare": 10}
+POPULARITY_EXPONENT = 0.65
 
 # Shares of the queries that could be so.
-TWO_ATTRIBUTES = 0.4
+TWO_ATTRIBUTES = 0.3
 BARE = 0.4
-KNOWN_TWICE = 0.3
+KNOWN_TWICE = 0.6
 OTHER_FORM = 0.2
 PLURAL = 0.12
 USE_FIRST = 0.3
@@ -50,7 +50,7 @@ def never_asked(shop_seed: int, seed: int) -> list[Query]:
 
 
 def popularity(n_queries: int) -> npt.NDArray[np.float64]:
-    """Return the probability of each asked query: Zipf's law, 1 / rank^.7."""
+    """Return the probability of each asked query: Zipf's law, 1 / rank^.65."""
     ranks = np.arange(1, n_queries + 1, dtype=np.float64)
     weights = ranks**-POPULARITY_EXPONENT
     shares: npt.NDArray[np.float64] = weights / weights.sum()
@@ -92,15 +92,15 @@ class _Writer:
         self._taken: set[frozenset[str]] = set()
 
     def asked_of_gap(self, keys: Iterable[str]) -> Iterator[Query]:
-        """Yield three or four queries for each concept: the shop's word and the shoppers'."""
+        """Yield four queries or more for each concept: the shop's word and the shoppers'."""
         for key in keys:
             naming = self._names[key]
             yield from self._new(key, naming.terms[0], n_attributes=0)
             if self._random.random() < KNOWN_TWICE:
                 yield from self._new(key, naming.terms[0], n_attributes=1)
             for word in naming.spoken:
-                yield from self._new(key, word, n_attributes=0)
-                yield from self._new(key, word, n_attributes=1)
+                for n_attributes in (0, 1, 1):
+                    yield from self._new(key, word, n_attributes=n_attributes)
 
     def asked_of_agreed(self, keys: Iterable[str]) -> Iterator[Query]:
         """Yield two queries for each concept whose word everybody knows."""

@@ -25,7 +25,7 @@ MAX_SEARCHES = 3
 """Searches of a session, the first one included."""
 REFORMULATES = 0.62
 """Share of those who found nothing to click and ask again."""
-FINDS_THE_WORD = 0.27
+FINDS_THE_WORD = 0.28
 """Share of those who, asking again, hit on a word of the catalogue's."""
 WANTS_MORE = 0.06
 """Share of those who clicked and then look for some other thing in the same session."""
