@@ -84,6 +84,8 @@ class ServeSettings(Section):
     replicas: int = Field(1, ge=1)
     batch: int = Field(8, ge=1)
     impression_buffer: int = Field(10_000, ge=1)
+    pool_samples: int = Field(4, ge=0, le=16)
+    """Sampled ahead for a query, when idle, for the explore arm to draw from; 0 makes none."""
     poll_s: float = Field(0.5, gt=0)
 
 
@@ -115,6 +117,20 @@ class LearnerSettings(Section):
     lr: float = Field(5e-4, gt=0)
     imitation_scale: float = Field(0.2, gt=0)
     """Posterior gain at which a verified candidate has full weight."""
+    imitate_a_step: int = Field(20, ge=0)
+    """Further queries a step whose group is the verified rewrite alone: cheap, and the first teacher."""
+    silent_share: float = Field(0.25, ge=0, le=1)
+    """Of those, queries to which nothing is to be added."""
+    silence_weight: float = Field(0.1, ge=0, le=1)
+    """Of a verified empty rewrite, in place of its gain."""
+    fresh_share: float = Field(0.7, ge=0, le=1)
+    """Of a step's queries, those whose evidence moved; the others keep what is known."""
+    gate_queries: int = Field(24, ge=1)
+    """Held-back queries that a candidate version is judged on."""
+    lease_s: float = Field(30.0, gt=0)
+    """How long a dead learner keeps its lease."""
+    idle_s: float = Field(0.5, gt=0)
+    """Between two looks for evidence while there is none."""
     publish_every: int = Field(5, ge=1)
     """Updates between two candidate versions."""
     held_back_share: float = Field(0.1, ge=0, lt=1)

@@ -1,0 +1,1 @@
+"""What stands between a learned version and the shoppers."""

@@ -1,0 +1,138 @@
+"""Groups of rewrites, searched on the live catalogue and scored on one frozen snapshot of the evidence.
+
+Guarantees that all rewards of a rollout come from one snapshot whose id is logged, that an object nobody was
+shown is worth nothing, and that a failed search is an error and never a reward.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from agent.learner.loss import imitation_weight
+from agent.learner.replay import SEGMENT
+from agent.policy.plan import Plan, form_of, plan
+from agent.policy.prompt import Prompt
+from agent.retrieval.results import Results
+from agent.settings import LearnerSettings, Settings
+from feedback.evidence import QueryEvidence, ShopTotals
+from feedback.neighbours import VerifiedIndex
+from feedback.records import Rewrite
+from feedback.reward import attractiveness, dcg_difference
+from feedback.text import digest
+
+PURPOSE = "learner"
+SPARE = 3
+"""Times as many neighbours are looked up as a prompt holds, so that hidden ones can be left out."""
+
+
+class Searches(Protocol):
+    """What a rollout needs of the catalogue."""
+
+    async def msearch(self, plans: Sequence[Plan], *, size: int = 10, purpose: str) -> list[Results]:
+        """Return the first page of each plan, in order; raises SearchFailed if any one has none."""
+        ...
+
+
+class Evidence(Protocol):
+    """What a rollout needs of the evidence."""
+
+    async def read(self, queries: Sequence[str], segment: str = "all") -> list[QueryEvidence]:
+        """Return the evidence of each query, in their order."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """What objects are worth for some queries, at one time."""
+
+    snapshot_id: str
+    gains: Mapping[str, Mapping[str, float]]
+
+    def judged(self, query: str) -> bool:
+        """Tell whether anything is known of the query's objects."""
+        return any(gain > 0 for gain in self.gains.get(query, {}).values())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A verified rewrite in a group."""
+
+    text: str
+    weight: float
+    """In [0, 1]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rollout:
+    """A query's group: own samples with rewards, and verified rewrites."""
+
+    prompt: Prompt
+    own: tuple[Rewrite, ...] = ()
+    rewards: tuple[float, ...] = ()
+    """DCG difference to the raw list, one an own sample."""
+    targets: tuple[Target, ...] = ()
+
+
+async def snapshot(
+    evidence: Evidence, queries: Sequence[str], totals: ShopTotals, settings: Settings
+) -> Snapshot:
+    """Freeze what is known of the queries."""
+    known = await evidence.read(queries)
+    alpha = settings.verify.prior_examinations
+    gains = {
+        one.query: attractiveness(one.merged(), mu=totals.mu, alpha=alpha, settings=settings.feedback)
+        for one in known
+    }
+    stamp = " ".join(f"{one.query}@{one.seq}@{one.at_ms}" for one in known)
+    return Snapshot(snapshot_id=digest(stamp), gains=gains)
+
+
+def prompt_for(
+    query: str,
+    index: VerifiedIndex,
+    settings: Settings,
+    *,
+    hidden: Callable[[str], bool] = lambda _: False,
+) -> Prompt:
+    """Return the prompt with the nearest asked queries as examples: never the query, never a hidden one."""
+    k = settings.policy.neighbours
+    found = index.nearest(query, k=SPARE * k, segment=SEGMENT) if k else []
+    pairs = [(n.verified.query, n.verified.text) for n in found if not hidden(n.verified.query)]
+    return Prompt(query=query, examples=tuple(pairs[:k]), form=form_of(query, settings.plan))
+
+
+def targets_for(query: str, index: VerifiedIndex, settings: LearnerSettings) -> tuple[Target, ...]:
+    """Return what the verifier says that the query should become, if it has spoken."""
+    verified = index.get(query, SEGMENT)
+    if verified is None:
+        return ()
+    if not verified.text:
+        return (Target(text="", weight=settings.silence_weight),)
+    weight = imitation_weight(verified.gain, settings.imitation_scale)
+    return (Target(text=verified.text, weight=weight),) if weight > 0 else ()
+
+
+async def rewards(
+    catalogue: Searches,
+    groups: Mapping[str, Sequence[str]],
+    frozen: Snapshot,
+    settings: Settings,
+) -> dict[str, list[float]]:
+    """Return the DCG difference to raw of each query's rewrites, in their order; empty ones have 0.
+
+    Raises:
+        SearchFailed: the live catalogue gave no answer to one of the searches.
+    """
+    wanted: dict[Plan, None] = {}
+    for query, texts in groups.items():
+        for text in ("", *texts):
+            wanted.setdefault(plan(query, text, settings.plan))
+    depth = settings.verify.depth
+    pages = await catalogue.msearch(list(wanted), size=depth, purpose=PURPOSE)
+    lists = {one: page.object_ids for one, page in zip(wanted, pages, strict=True)}
+
+    def reward(query: str, text: str) -> float:
+        raw, other = (lists[plan(query, t, settings.plan)] for t in ("", text))
+        return dcg_difference(raw, other, frozen.gains[query], depth)
+
+    return {query: [reward(query, text) for text in texts] for query, texts in groups.items()}
