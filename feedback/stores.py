@@ -30,14 +30,18 @@ class Lease:
     def __init__(self, redis: Redis, key: str, *, ttl_s: float) -> None:
         self.key = key
         self.token = secrets.token_hex(8).encode()
+        self.taken = False
+        """Whether the last ``hold`` took it anew: others may have acted meanwhile."""
         self._redis = redis
         self._ttl_ms = int(ttl_s * 1000)
 
     async def hold(self) -> bool:
         """Take the lease or renew it; return whether it is ours now."""
         if await self._call(RENEW, str(self._ttl_ms)):
+            self.taken = False
             return True
-        return bool(await self._redis.set(self.key, self.token, nx=True, px=self._ttl_ms))
+        self.taken = bool(await self._redis.set(self.key, self.token, nx=True, px=self._ttl_ms))
+        return self.taken
 
     async def release(self) -> None:
         """Give it back, if it is still ours."""

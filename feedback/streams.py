@@ -11,13 +11,18 @@ from typing import TypeVar
 import msgspec
 from redis.asyncio import Redis
 
+from feedback import metrics
 from feedback.errors import REDIS_TRANSIENT, Permanent, Transient
 from feedback.keys import Keys
-from feedback.records import Event, Impression
+from feedback.records import Event, Impression, Refinement
 from feedback.settings import FeedbackSettings
 
 FIELD = "r"
-Record = TypeVar("Record", Event, Impression)
+Record = TypeVar("Record", Event, Impression, Refinement)
+
+
+class Full(Transient):
+    """The stream is at its bound; its reader is behind."""
 
 
 class StreamWriter:
@@ -43,10 +48,29 @@ class StreamWriter:
                 harmless.
         """
         await self._add(events, lambda event: self._keys.events(self.partition(event)))
+        for event in events:
+            metrics.EVENTS.labels(event.action_name.value).inc()
 
     async def add_impressions(self, impressions: Sequence[Impression]) -> None:
         """Append impressions; raises as ``add_events``."""
         await self._add(impressions, lambda page: self._keys.impressions(self.partition(page)))
+        for page in impressions:
+            metrics.IMPRESSIONS.labels(page.arm.value).inc()
+
+    async def add_refinements(self, refinements: Sequence[Refinement]) -> None:
+        """Append refinements. A full stream takes none, so that a batch that makes them can end.
+
+        Raises:
+            Transient: Redis failed.
+        """
+        for refinement in refinements:
+            try:
+                await self._add([refinement], self._refinement_stream)
+            except Full:
+                metrics.DROPPED.labels("refinements_full").inc()
+
+    def _refinement_stream(self, refinement: Refinement) -> str:
+        return self._keys.refinements(self._keys.partition_of(refinement.user_query))
 
     def partition(self, record: Event | Impression) -> int:
         """Return the partition a record belongs to; raises Permanent where there is none."""
@@ -66,7 +90,11 @@ class StreamWriter:
         try:
             await self._refuse_full(streams)
             await self._append(streams)
+        except Full:
+            metrics.STREAM_FAILURES.labels("full").inc()
+            raise
         except REDIS_TRANSIENT as error:
+            metrics.STREAM_FAILURES.labels("redis").inc()
             raise Transient(f"the stream cannot be written: {error}") from error
 
     async def _refuse_full(self, streams: dict[str, list[bytes]]) -> None:
@@ -75,7 +103,7 @@ class StreamWriter:
             if self._lengths.get(stream, bound) + len(entries) > bound:
                 self._lengths[stream] = int(await self._redis.xlen(stream))
             if self._lengths[stream] + len(entries) > bound:
-                raise Transient(f"the stream {stream} is full ({bound} entries)")
+                raise Full(f"the stream {stream} is full ({bound} entries)")
 
     async def _append(self, streams: dict[str, list[bytes]]) -> None:
         async with self._redis.pipeline(transaction=False) as pipe:

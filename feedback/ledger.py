@@ -1,0 +1,195 @@
+"""The ledger's rows, and the evidence as their fold. Pure.
+
+Every hash of the evidence is the sum of its rows' increments: so it can be built again with another half-life
+or position model, and one client's part can be taken out. A row names its client by a digest only.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal
+
+import msgspec
+
+from feedback.decay import Decay
+from feedback.errors import Corrupt
+from feedback.evidence import ACTION_MEASURE, fold_of, query_field
+from feedback.join import Acted, Joined
+from feedback.keys import Keys
+from feedback.propensity import examination
+from feedback.records import Action, Arm, Impression, Refinement, Rung
+from feedback.sessions import is_unshaped
+from feedback.settings import FeedbackSettings
+from feedback.text import digest, normalise
+
+COUNT_OF = {Action.CLICK: "clicks", Action.ADD_TO_CART: "add_to_carts", Action.PURCHASE: "purchases"}
+
+
+class LedgerRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing that one client did or was shown."""
+
+    kind: Literal["page", "action", "refinement"]
+    client: str
+    """A digest."""
+    fold: int
+    segment: str
+    query: str
+    """Normalised."""
+    arm: Arm
+    at_ms: int
+    """When the page was shown, for its actions too: so decay leaves their rate as it was."""
+    rewritten: bool = False
+    """Whether the page was made with a rewrite."""
+    object_ids: tuple[str, ...] = ()
+    """As shown; of an action its object alone."""
+    action: Action | None = None
+    rank: int = 0
+    """Where an action's object was shown; 0 in a played log."""
+    unshaped: bool = False
+    text: str = ""
+    """What a refinement typed next."""
+
+    @property
+    def day(self) -> str:
+        """The day whose ledger holds it, UTC."""
+        return datetime.fromtimestamp(self.at_ms / 1000, tz=UTC).date().isoformat()
+
+
+def is_rewritten(page: Impression) -> bool:
+    """Return whether a rewrite made the page: an empty one is the raw query."""
+    return page.rung is not Rung.RAW and (page.rewrite is None or bool(page.rewrite.text))
+
+
+def rows(joined: Joined) -> Iterator[LedgerRow]:
+    """Yield what a batch adds to the ledger."""
+    yield from map(_of_page, joined.shown)
+    yield from map(_of_action, joined.acted)
+    yield from map(_of_refinement, joined.refined)
+
+
+def _of_page(page: Impression) -> LedgerRow:
+    return LedgerRow(
+        kind="page",
+        client=digest(page.client_id),
+        fold=fold_of(page.client_id),
+        segment=page.segment,
+        query=normalise(page.user_query),
+        arm=page.arm,
+        at_ms=page.shown_at_ms,
+        rewritten=is_rewritten(page),
+        object_ids=page.object_ids,
+    )
+
+
+def _of_action(acted: Acted) -> LedgerRow:
+    event, page = acted.event, acted.page
+    source = page or event
+    return LedgerRow(
+        kind="action",
+        client=digest(source.client_id),
+        fold=fold_of(source.client_id),
+        segment=source.segment,
+        query=normalise(source.user_query),
+        arm=(page.arm if page else event.arm) or Arm.LOG,
+        at_ms=page.shown_at_ms if page else event.occurred_at_ms,
+        rewritten=page is not None and is_rewritten(page),
+        object_ids=(event.object_id,),
+        action=event.action_name,
+        rank=acted.rank,
+        unshaped=is_unshaped(page, event),
+    )
+
+
+def _of_refinement(refined: Refinement) -> LedgerRow:
+    return LedgerRow(
+        kind="refinement",
+        client=digest(refined.client_id),
+        fold=fold_of(refined.client_id),
+        segment=refined.segment,
+        query=normalise(refined.user_query),
+        arm=refined.arm,
+        at_ms=refined.occurred_at_ms,
+        text=normalise(refined.refined_query),
+    )
+
+
+@dataclass(kw_only=True)
+class Increments:
+    """What rows add to a partition's hashes."""
+
+    keys: Keys
+    settings: FeedbackSettings
+    partition: int
+    decay: Decay
+    hashes: defaultdict[str, defaultdict[str, float]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(float))
+    )
+    """Key -> field -> what to add."""
+    bounds: dict[str, int] = field(default_factory=dict)
+    """Key -> how many objects, queries or texts its hash may hold."""
+    moved: dict[str, None] = field(default_factory=dict)
+    """``segment|query`` of those with new evidence, in the order of their rows."""
+
+    def add(self, row: LedgerRow) -> None:
+        """Add one row."""
+        match row.kind:
+            case "page":
+                self._page(row)
+            case "action":
+                self._action(row)
+            case "refinement":
+                self._refinement(row)
+
+    def _page(self, row: LedgerRow) -> None:
+        weight = self.decay.weight(row.at_ms)
+        for rank, object_id in enumerate(row.object_ids, start=1):
+            seen = weight * examination(rank, self.settings.examination)
+            self._evidence(row, object_id, {"e": seen, "i": weight})
+            self.hashes[self.keys.ranks(self.partition)][f"{row.arm}|{rank}|i"] += 1
+        self._popularity(row, weight)
+        self._count("impressions", row)
+
+    def _action(self, row: LedgerRow) -> None:
+        if row.action is None:
+            raise Corrupt("a ledger row of an action names none")
+        (object_id,) = row.object_ids
+        weight = self.decay.weight(row.at_ms)
+        self._evidence(row, object_id, {ACTION_MEASURE[row.action]: weight})
+        self._count(COUNT_OF[row.action], row)
+        if row.action is Action.CLICK:
+            self._click(row, object_id, weight)
+
+    def _click(self, row: LedgerRow, object_id: str, weight: float) -> None:
+        if row.rank:
+            self.hashes[self.keys.ranks(self.partition)][f"{row.arm}|{row.rank}|c"] += 1
+        else:
+            self._popularity(row, weight)
+        if row.unshaped:
+            key = self.keys.clicked(self.partition, object_id)
+            self.hashes[key][f"{row.fold}|{query_field(row.segment, row.query)}"] += weight
+            self.bounds[key] = self.settings.queries_an_object
+
+    def _refinement(self, row: LedgerRow) -> None:
+        key = self.keys.refined(row.query, row.segment)
+        self.hashes[key][f"{row.fold}|{row.text}"] += self.decay.weight(row.at_ms)
+        self.bounds[key] = self.settings.refinements_a_query
+        self.moved[query_field(row.segment, row.query)] = None
+        self.hashes[self.keys.counts(self.partition)][f"refinements|{row.arm}"] += 1
+
+    def _evidence(self, row: LedgerRow, object_id: str, measures: dict[str, float]) -> None:
+        key = self.keys.evidence(row.query, row.segment)
+        objects = self.hashes[self.keys.objects(self.partition)]
+        for measure, weight in measures.items():
+            name = f"{row.fold}|{measure}|{object_id}"
+            self.hashes[key][name] += weight
+            objects[name] += weight
+        self.bounds[key] = self.settings.objects_a_query
+        self.moved[query_field(row.segment, row.query)] = None
+
+    def _popularity(self, row: LedgerRow, weight: float) -> None:
+        self.hashes[self.keys.queries(self.partition)][query_field(row.segment, row.query)] += weight
+
+    def _count(self, name: str, row: LedgerRow) -> None:
+        made = "rewritten" if row.rewritten else "raw"
+        self.hashes[self.keys.counts(self.partition)][f"{name}|{row.arm}|{made}"] += 1

@@ -1,0 +1,130 @@
+"""Finds reformulations: in one session a query led to no click, and the next one did. Pure.
+
+A session is a short list of its newest queries and clicks. A pair is found whichever half arrives last, and
+its id is the same each time. One thing depends on the order of arrival: a click on the first query that
+arrives after the pair was found does not take it back.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import msgspec
+
+from feedback.join import Acted
+from feedback.records import Action, Arm, Event, Impression, Refinement, Rung
+from feedback.settings import FeedbackSettings
+from feedback.text import digest, normalise
+
+SESSION_ENTRIES = 50
+"""Newest entries of a session that are kept."""
+UNSHAPED_ARMS = {Arm.HOLDBACK, Arm.SHADOW, Arm.LOG}
+
+
+class SessionEntry(msgspec.Struct, frozen=True, array_like=True):
+    """A query or a click; its time is the score beside it."""
+
+    kind: Literal["q", "c"]
+    segment: str
+    query: str
+    """Normalised."""
+    arm: Arm
+    unshaped: bool
+    """Whether the page, or the clicked object's place on it, was not our doing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Visit:
+    """A session, and whose it is."""
+
+    session: str
+    client_id: str
+    tenant: str
+
+
+Timed = tuple[SessionEntry, int]
+"""With its time in milliseconds, Unix UTC."""
+
+
+def is_unshaped(page: Impression | None, event: Event) -> bool:
+    """Return whether a click teaches about words that we did not put there: raw would have shown it too."""
+    if page is None:
+        return event.arm in UNSHAPED_ARMS
+    return page.arm in UNSHAPED_ARMS or page.rung is Rung.RAW or event.object_id in page.raw_object_ids
+
+
+def visit_of(record: Impression | Event) -> Visit:
+    """Return the record's session; the client where it has none."""
+    return Visit(
+        session=record.session_id or record.client_id, client_id=record.client_id, tenant=record.tenant
+    )
+
+
+def of_page(page: Impression) -> Timed:
+    """Return a page's entry."""
+    query = normalise(page.user_query)
+    return SessionEntry("q", page.segment, query, page.arm, page.rung is Rung.RAW), page.shown_at_ms
+
+
+def of_action(acted: Acted) -> list[Timed]:
+    """Return a click's entry, and its query's where there is no page to say it; other actions have none."""
+    event, page = acted.event, acted.page
+    if event.action_name is not Action.CLICK:
+        return []
+    source = page or event
+    query, arm = normalise(source.user_query), (page.arm if page else event.arm) or Arm.LOG
+    at_ms = event.occurred_at_ms
+    click = SessionEntry("c", source.segment, query, arm, is_unshaped(page, event))
+    own_query = [] if page else [(SessionEntry("q", source.segment, query, arm, click.unshaped), at_ms)]
+    return [*own_query, (click, at_ms)]
+
+
+def refinements(
+    visit: Visit, entries: Sequence[Timed], new: set[SessionEntry], settings: FeedbackSettings
+) -> list[Refinement]:
+    """Return the pairs that a new entry completes, oldest first query first."""
+    queries = sorted((t for t in entries if t[0].kind == "q"), key=lambda t: (t[1], t[0].query))
+    clicks = [t for t in entries if t[0].kind == "c"]
+    silent = [t for t in queries if not _clicked(t, clicks, settings) and not _typing(t, queries, settings)]
+    began = {(q.segment, q.query): at_ms for q, at_ms in queries}
+    return [
+        _pair(visit, first, click, at_ms)
+        for first, first_ms in silent
+        for click, at_ms in clicks
+        if (first in new or click in new)
+        and click.unshaped
+        and (click.segment, click.query) != (first.segment, first.query)
+        and click.segment == first.segment
+        and first_ms < began.get((click.segment, click.query), at_ms) <= at_ms
+        and at_ms - first_ms <= settings.reformulation_window_s * 1000
+    ]
+
+
+def _clicked(query: Timed, clicks: Sequence[Timed], settings: FeedbackSettings) -> bool:
+    entry, at_ms = query
+    return any(
+        c.query == entry.query and 0 <= t - at_ms <= settings.reformulation_window_s * 1000 for c, t in clicks
+    )
+
+
+def _typing(query: Timed, queries: Sequence[Timed], settings: FeedbackSettings) -> bool:
+    entry, at_ms = query
+    return any(
+        q.query != entry.query
+        and q.query.startswith(entry.query)
+        and 0 <= t - at_ms <= settings.typing_s * 1000
+        for q, t in queries
+    )
+
+
+def _pair(visit: Visit, first: SessionEntry, click: SessionEntry, at_ms: int) -> Refinement:
+    return Refinement(
+        refinement_id=digest(f"{visit.session}\n{first.segment}\n{first.query}\n{click.query}"),
+        tenant=visit.tenant,
+        segment=first.segment,
+        user_query=first.query,
+        refined_query=click.query,
+        client_id=visit.client_id,
+        occurred_at_ms=at_ms,
+        arm=click.arm,
+    )
