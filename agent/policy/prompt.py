@@ -1,9 +1,13 @@
 """What the language model reads before it writes: a fixed prefix, neighbours' examples, the query.
 
 Guarantees that an example in the prompt has exactly the tokens which the policy would have to write for it,
-that the last line is the query's, and that a query cannot break a line. An empty rewrite is a line that ends
-after the separator. The prefix is the same for all queries of a form, so that its keys and values can be
-computed once.
+that the last line is the query's, and that a query cannot break a line. The prefix is the same for all queries
+of a form, so that its keys and values can be computed once.
+
+Separator, spelling of "nothing to add" and prefix are the best of 25 that were tried on the untrained
+SmolLM2-135M-Instruct: 32 invented queries whose neighbours have the wanted word, 24 whose neighbours have
+nothing. Greedy, it takes over the word for 19 and says nothing for 22; a colon and a bare end of line as
+nothing: 9 and 21.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,7 +21,9 @@ from feedback.records import Form
 from feedback.text import normalise
 
 PROMPT_VERSION = "v1"
-SEPARATOR = ":"
+SEPARATOR = " ->"
+NOTHING = "same"
+"""How an empty rewrite is written: a model that may just end the line does so even where it knows a word."""
 MAX_QUERY_TOKENS = 128
 """Of the query's own line; the rest of a longer request is cut."""
 MAX_EXAMPLE_TOKENS = 24
@@ -39,7 +45,7 @@ def prefix_lines(form: Form) -> tuple[tuple[str, str], ...]:
     """Return the fixed examples of a form, from the package's versioned file."""
     path = files("agent.policy") / "prompts" / f"{form.value}_{PROMPT_VERSION}.txt"
     lines = (line for line in path.read_text("utf-8").splitlines() if line and not line.startswith("#"))
-    pairs = (line.partition(SEPARATOR) for line in lines)
+    pairs = (line.partition("=") for line in lines)
     return tuple((query.strip(), rewrite.strip()) for query, _, rewrite in pairs)
 
 
@@ -64,13 +70,13 @@ class Encoder:
 
     def encode(self, text: str, form: Form = Form.ADD) -> tuple[int, ...]:
         """Return the token ids of a rewrite with its end of line, cut to what the policy may write."""
-        words = normalise(text)
-        ids = self.tokenizer.encode(f" {words}") if words else []
+        ids = self.tokenizer.encode(f" {normalise(text) or NOTHING}")
         return (*ids[: self.max_new_tokens(form) - 1], self.tokenizer.newline)
 
     def text(self, token_ids: Sequence[int]) -> str:
         """Return the rewrite that the token ids spell, without its end of line."""
-        return self.tokenizer.decode(token_ids).partition("\n")[0].strip()
+        line = self.tokenizer.decode(token_ids).partition("\n")[0].strip()
+        return "" if line.casefold() == NOTHING else line
 
     def max_new_tokens(self, form: Form) -> int:
         """Return how many tokens a rewrite of the form may have, its end of line included."""

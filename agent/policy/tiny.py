@@ -3,19 +3,22 @@
 Writes letters at random until it is taught. It knows no language.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-ALPHABET = "\n abcdefghijklmnopqrstuvwxyz0123456789:-.'/"
+WORDS = (" same", " ->")
+"""Words of the prompt's own that are one token, as they are in real vocabularies."""
+ALPHABET = (*"\n abcdefghijklmnopqrstuvwxyz0123456789-.'/", *WORDS)
 UNKNOWN = "."
 BASE_MODEL = "tiny-1"
 
 
 class LetterTokenizer:
-    """A token for each letter; what is not in the alphabet becomes a full stop."""
+    """A token for each letter; a letter that is not in the alphabet becomes a full stop."""
 
     start: tuple[int, ...] = ()
     newline = ALPHABET.index("\n")
@@ -23,8 +26,8 @@ class LetterTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Return the token ids of the text."""
-        known = (letter if letter in ALPHABET else UNKNOWN for letter in text.casefold())
-        return [ALPHABET.index(letter) for letter in known]
+        pieces = re.findall(f"{'|'.join(WORDS)}|.", text.casefold(), re.DOTALL)
+        return [ALPHABET.index(piece if piece in ALPHABET else UNKNOWN) for piece in pieces]
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """Return the text of the token ids."""
