@@ -139,6 +139,8 @@ class LearnerSettings(Section):
     threads: int = Field(1, ge=1)
     learners: int = Field(0, ge=0)
     """Remote RLlib learners; 0 learns in the process."""
+    ray_address: str = "local"
+    """``local`` starts a small Ray of its own; ``auto`` or an address joins a cluster."""
 
 
 class ReleaseSettings(Section):

@@ -13,9 +13,6 @@ from agent.settings import ServeSettings
 from feedback.records import CachedRewrite, Rewrite, Rung, Verified
 from feedback.text import normalise
 
-LOOK = 16
-"""Neighbours looked at for a rewrite to take over; most judged queries have none."""
-
 
 class Near(Protocol):
     """A judged query and how similar it is, as `feedback.neighbours.Neighbour`."""
@@ -38,7 +35,15 @@ class Index(Protocol):
         """Return the query's own verdict."""
         ...
 
-    def nearest(self, query: str, *, k: int, min_similarity: float = 0.0) -> Sequence[Near]:
+    def nearest(
+        self,
+        query: str,
+        *,
+        k: int,
+        min_similarity: float = 0.0,
+        segment: str = "all",
+        with_text: bool = False,
+    ) -> Sequence[Near]:
         """Return the nearest judged queries, the nearest first, never the query itself."""
         ...
 
@@ -82,11 +87,10 @@ def choose(
     own = index.get(query)
     if own is not None:
         return _verified(own)
-    near = tuple(index.nearest(query, k=max(LOOK, neighbours)))
-    taken_over = next((n for n in near if _fits(n, settings)), None)
-    if taken_over is not None:
-        return Decision(rung=Rung.NEAREST, text=taken_over.verified.text, source="nearest")
-    prompted = near[:neighbours]
+    for near in index.nearest(query, k=1, with_text=True):
+        if near.similarity >= settings.nearest_similarity:
+            return Decision(rung=Rung.NEAREST, text=near.verified.text, source="nearest")
+    prompted = tuple(index.nearest(query, k=neighbours))
     if cached is not None:
         return from_policy(cached.rewrite, "cache", neighbours=prompted)
     return Decision(rung=Rung.RAW, source="raw:unknown", neighbours=prompted, ask_policy=True)
@@ -111,7 +115,3 @@ def _verified(own: Verified) -> Decision:
     if not own.text.strip():
         return raw("silent")
     return Decision(rung=Rung.VERIFIED, text=own.text, source="verified")
-
-
-def _fits(near: Near, settings: ServeSettings) -> bool:
-    return bool(near.verified.text.strip()) and near.similarity >= settings.nearest_similarity

@@ -26,10 +26,12 @@ CACHE_FAILURES = Counter(
     "unseen_cache_failures_total", "Reads and writes of the cache that failed, by operation.", ["operation"]
 )
 IMPRESSIONS = Counter(
-    "unseen_impressions_total", "Impressions, by outcome: written, shed, failed.", ["outcome"]
+    "unseen_impression_buffer_total", "Impressions, by outcome: written, shed, delayed, lost.", ["outcome"]
 )
 EVENTS = Counter(
-    "unseen_events_total", "Events received, by outcome: accepted, ignored, refused, unwritten.", ["outcome"]
+    "unseen_gateway_events_total",
+    "Events received, by outcome: accepted, ignored, refused, unwritten.",
+    ["outcome"],
 )
 REFUSED = Counter("unseen_refused_requests_total", "Requests answered with a 4xx, by status.", ["status"])
 KNOWN_SEQ = Gauge("unseen_verified_seq", "The verifier's sequence number that the gateway has seen.")

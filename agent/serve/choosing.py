@@ -1,0 +1,181 @@
+"""Which rewrite a search gets: the arm, then the ladder, then the live model inside the deadline.
+
+Guarantees an answer: whatever fails on the way is a counted reason to search with the shop's own query.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+from agent.policy.plan import Plan, form_of, plan
+from agent.serve.arms import in_raw_share
+from agent.serve.asking import Kind, LiveRewrites, RewriteAsk
+from agent.serve.cache import RewriteCache
+from agent.serve.known import Known
+from agent.serve.ladder import Decision, choose, from_policy, is_stale, raw
+from agent.serve.metrics import CACHE_FAILURES
+from agent.settings import Settings
+from feedback.records import Arm, CachedRewrite, Rewrite, Rung
+from feedback.text import normalise
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What the choice depends on."""
+
+    user_query: str
+    client_id: str = ""
+    arm: Arm = Arm.STABLE
+    first_page: bool = True
+    teaches: bool = False
+    """A person's search; only such ones keep a raw share."""
+    wait_s: float | None = None
+    """The caller's own deadline; then a stale cached rewrite is asked for anew."""
+    now_ms: int = 0
+
+    @property
+    def query(self) -> str:
+        """The query as it stands in keys."""
+        return normalise(self.user_query)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """A decision with the plan that it makes."""
+
+    decision: Decision
+    plan: Plan
+    interleave: bool = False
+
+    @property
+    def version(self) -> int:
+        """Of the policy that wrote the rewrite; 0 where none did."""
+        return self.decision.rewrite.version if self.decision.rewrite else 0
+
+
+class Chooser:
+    """Climbs the ladder for one search."""
+
+    def __init__(
+        self, settings: Settings, *, known: Known, cache: RewriteCache, live: LiveRewrites, rng: random.Random
+    ) -> None:
+        self._settings = settings
+        self._known = known
+        self._cache = cache
+        self._live = live
+        self._rng = rng
+
+    async def choose(self, asked: Asked) -> Chosen:
+        """Return what to search with; never raises for what is behind it."""
+        if asked.arm is Arm.HOLDBACK:
+            return self._planned(asked, raw("holdback"))
+        if asked.arm is Arm.EXPLORE:
+            explored = await self._explore(asked)
+            if explored is not None:
+                return explored
+        return self._planned(asked, await self._climb(asked))
+
+    async def _explore(self, asked: Asked) -> Chosen | None:
+        """Return a drawn rewrite; None where there is none to draw yet, which asks for some."""
+        drawn = await self._draw(asked)
+        if drawn is None:
+            return None
+        if not asked.first_page:
+            return self._planned(asked, raw("further_page"))
+        chosen = self._planned(asked, from_policy(drawn, "explore"))
+        return replace(chosen, interleave=not chosen.plan.is_raw)
+
+    async def _draw(self, asked: Asked) -> Rewrite | None:
+        """Draw from what shoppers proposed and lacks evidence, or the policy's samples: half and half."""
+        verdict = self._known.index.get(asked.query)
+        proposed = tuple(Rewrite(text=text) for text in verdict.proposals) if verdict else ()
+        samples = tuple(
+            one for one in await self._in_time(self._cache.pool(asked.query), ()) if self._may_answer(one)
+        )
+        if not samples and self._settings.serve.pool_samples:
+            self._live.start(self._ask(asked, Kind.POOL))
+        piles = [pile for pile in (proposed, samples) if pile]
+        return self._rng.choice(self._rng.choice(piles)) if piles else None
+
+    async def _climb(self, asked: Asked) -> Decision:
+        decision = self._decide(asked, None)
+        if decision.rung is Rung.VERIFIED and asked.teaches and self._in_raw_share(asked):
+            return raw("share")
+        if not decision.ask_policy:
+            return decision
+        began_s = time.monotonic()
+        cached = await self._in_time(self._cache.get(asked.query), None)
+        if cached is not None and self._may_answer(cached.rewrite):
+            return await self._from_cache(asked, cached, began_s)
+        return await self._from_model(asked, decision, began_s)
+
+    async def _from_cache(self, asked: Asked, cached: CachedRewrite, began_s: float) -> Decision:
+        decision = self._decide(asked, cached)
+        if not is_stale(cached, decision.neighbours, self._known.stable_version):
+            return decision
+        if asked.wait_s is None:
+            self._live.start(self._ask(asked, Kind.REFRESH, decision))
+            return decision
+        fresh = await self._from_model(asked, decision, began_s)
+        return decision if fresh.rewrite is None else fresh
+
+    async def _from_model(self, asked: Asked, decision: Decision, began_s: float) -> Decision:
+        ask = self._ask(asked, Kind.LIVE, decision)
+        if not asked.first_page:
+            self._live.start(ask)
+            return raw("further_page")
+        left_s = (asked.wait_s or self._settings.serve.deadline_s) - (time.monotonic() - began_s)
+        answer = await self._live.within(ask, left_s)
+        if answer.rewrite is None:
+            return raw(answer.why)
+        if not self._may_answer(answer.rewrite):
+            return raw("revoked")
+        return from_policy(answer.rewrite, "model", neighbours=decision.neighbours)
+
+    def _decide(self, asked: Asked, cached: CachedRewrite | None) -> Decision:
+        settings = self._settings
+        return choose(
+            asked.query, self._known.index, cached, settings.serve, neighbours=settings.policy.neighbours
+        )
+
+    def _planned(self, asked: Asked, decision: Decision) -> Chosen:
+        """Return the decision with its plan; a rewrite of which nothing is left is the raw query."""
+        planned = plan(asked.user_query, decision.text, self._settings.plan)
+        if planned.is_raw and decision.rung is not Rung.RAW:
+            decision = raw("silent", decision.rewrite)
+        return Chosen(decision=decision, plan=planned)
+
+    def _ask(self, asked: Asked, kind: Kind, decision: Decision | None = None) -> RewriteAsk:
+        index = self._known.index
+        near = (
+            decision.neighbours
+            if decision
+            else index.nearest(asked.query, k=self._settings.policy.neighbours)
+        )
+        return RewriteAsk(
+            query=asked.query,
+            form=form_of(asked.user_query, self._settings.plan),
+            examples=tuple((n.verified.query, n.verified.text) for n in near),
+            neighbours_seq=index.seq,
+            kind=kind,
+        )
+
+    def _may_answer(self, rewrite: Rewrite) -> bool:
+        return rewrite.version not in self._known.revoked
+
+    def _in_raw_share(self, asked: Asked) -> bool:
+        return in_raw_share(asked.query, asked.client_id, asked.now_ms, self._settings.serve)
+
+    async def _in_time(self, read: Awaitable[T], otherwise: T) -> T:
+        """Return what the cache says within the deadline."""
+        try:
+            async with asyncio.timeout(self._settings.serve.deadline_s):
+                return await read
+        except TimeoutError:
+            CACHE_FAILURES.labels(operation="slow").inc()
+            return otherwise

@@ -1,0 +1,60 @@
+"""What the gateway knows without asking anybody: verdicts, the serving version, revoked versions.
+
+Guarantees that a search never waits for it: while Redis is away the last copy goes on serving.
+"""
+
+import asyncio
+import contextlib
+from typing import Protocol, cast
+
+import msgspec
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from agent.serve.ladder import Index
+from agent.serve.metrics import KNOWN_SEQ, REFRESH_FAILURES
+from feedback.errors import FeedbackError
+from feedback.keys import Keys
+
+log = structlog.get_logger(__name__)
+
+
+class FollowingIndex(Index, Protocol):
+    """An index that can be brought up to date."""
+
+    seq: int
+
+    async def refresh(self, redis: Redis, keys: Keys) -> int:
+        """Read what changed."""
+        ...
+
+
+class Known:
+    """The copy and its refresh loop."""
+
+    def __init__(self, redis: Redis, keys: Keys, index: FollowingIndex) -> None:
+        self.index = index
+        self.stable_version = 0
+        self.revoked: frozenset[int] = frozenset()
+        self._redis = redis
+        self._keys = keys
+
+    async def refresh(self) -> None:
+        """Read what changed; raises what Redis raises."""
+        await self.index.refresh(self._redis, self._keys)
+        self.stable_version = int(await self._redis.get(self._keys.stable()) or 0)
+        members = await cast("asyncio.Future[set[bytes]]", self._redis.smembers(self._keys.revoked()))
+        self.revoked = frozenset(int(member) for member in members)
+        KNOWN_SEQ.set(self.index.seq)
+
+    async def run(self, stop: asyncio.Event, poll_s: float) -> None:
+        """Refresh every ``poll_s`` until told to stop."""
+        while not stop.is_set():
+            try:
+                await self.refresh()
+            except (RedisError, OSError, FeedbackError, msgspec.MsgspecError) as error:
+                REFRESH_FAILURES.inc()
+                log.warning("verdicts.not_followed", error=str(error)[:200])
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), poll_s)

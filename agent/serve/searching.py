@@ -1,0 +1,236 @@
+"""One search, from the request to the page and its impression.
+
+Guarantees that the impression names exactly the objects shown, with the raw list beside them wherever a
+rewrite shaped the page. Only OpenSearch's own failure is an error.
+"""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from agent.policy.plan import Plan
+from agent.retrieval.results import Results
+from agent.serve.arms import arm_of, team_draft
+from agent.serve.choosing import Asked, Chooser, Chosen
+from agent.serve.impressions import ImpressionBuffer
+from agent.serve.metrics import SEARCHES, STAGE_SECONDS, VITALS
+from agent.serve.schemas import Hit, RewriteRequest, RewriteResponse, SearchRequest, SearchResponse
+from agent.settings import Settings
+from feedback.clock import Clock
+from feedback.records import Arm, Form, Impression, Rewrite
+
+SHOPPER = "search"
+
+
+class Searches(Protocol):
+    """The catalogue, as `agent.retrieval.catalogue.Catalogue`."""
+
+    async def search(self, plan: Plan, *, size: int = 10, offset: int = 0, purpose: str = ...) -> Results:
+        """Return one page; raises SearchFailed."""
+        ...
+
+    async def msearch(
+        self, plans: list[Plan], *, size: int = 10, purpose: str, documents: bool = False
+    ) -> list[Results]:
+        """Return the first page of each plan; raises SearchFailed."""
+        ...
+
+    async def ready(self) -> bool:
+        """Tell whether it answers."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """What is shown."""
+
+    object_ids: tuple[str, ...]
+    scores: dict[str, float]
+    documents: dict[str, dict[str, Any]]
+    total: int
+    raw_object_ids: tuple[str, ...] = ()
+    teams: tuple[str, ...] = ()
+
+
+class Searcher:
+    """Answers /search and /rewrite."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        catalogue: Searches,
+        chooser: Chooser,
+        impressions: ImpressionBuffer,
+        clock: Clock,
+    ) -> None:
+        self._settings = settings
+        self._keys = settings.keys
+        self._catalogue = catalogue
+        self._chooser = chooser
+        self._impressions = impressions
+        self._clock = clock
+
+    async def search(self, request: SearchRequest) -> SearchResponse:
+        """Return one page; raises SearchFailed."""
+        began_s = time.monotonic()
+        asked = self._asked(request)
+        with _timed("choose"):
+            chosen = await self._chooser.choose(asked)
+        query_id = self._keys.new_query_id(request.user_query)
+        with _timed("search"):
+            page = await self._page(request, chosen, query_id)
+        if asked.teaches and asked.first_page:
+            self._impressions.put(self._impression(request, asked, chosen, page, query_id))
+        _count(request, asked, chosen)
+        STAGE_SECONDS.labels(stage="whole").observe(time.monotonic() - began_s)
+        return SearchResponse(
+            **_said(request.user_query, chosen, began_s),
+            query_id=query_id,
+            hits=_hits(page, request.offset),
+            total=page.total,
+            arm=asked.arm.value,
+        )
+
+    async def rewrite(self, request: RewriteRequest) -> RewriteResponse:
+        """Return what the stable ladder would search with."""
+        began_s = time.monotonic()
+        asked = Asked(user_query=request.user_query, wait_s=request.deadline_s, now_ms=self._clock())
+        chosen = await self._chooser.choose(asked)
+        return RewriteResponse(**_said(request.user_query, chosen, began_s))
+
+    def _asked(self, request: SearchRequest) -> Asked:
+        shopper = request.purpose == SHOPPER
+        settings = self._settings
+        return Asked(
+            user_query=request.user_query,
+            client_id=request.client_id,
+            arm=arm_of(request.client_id, settings.tenant, settings.serve) if shopper else Arm.STABLE,
+            first_page=request.offset == 0,
+            teaches=shopper,
+            wait_s=request.deadline_s,
+            now_ms=self._clock(),
+        )
+
+    async def _page(self, request: SearchRequest, chosen: Chosen, seed: str) -> Page:
+        """Search; beside a rewritten first page that teaches, the raw one in the same round trip."""
+        beside = request.purpose == SHOPPER and request.offset == 0 and not chosen.plan.is_raw
+        if not beside:
+            found = await self._catalogue.search(
+                chosen.plan, size=request.size, offset=request.offset, purpose=request.purpose
+            )
+            raw_ids = found.object_ids if chosen.plan.is_raw else ()
+            return _page(found.object_ids, found, raw_object_ids=raw_ids)
+        rewritten, raw = await self._catalogue.msearch(
+            [chosen.plan, Plan(user_query=request.user_query)],
+            size=request.size,
+            purpose=SHOPPER,
+            documents=True,
+        )
+        if not chosen.interleave:
+            return _page(rewritten.object_ids, rewritten, raw_object_ids=raw.object_ids)
+        draft = team_draft(raw.object_ids, rewritten.object_ids, size=request.size, seed=seed)
+        return _page(draft.object_ids, raw, rewritten, raw_object_ids=raw.object_ids, teams=draft.teams)
+
+    def _impression(
+        self, request: SearchRequest, asked: Asked, chosen: Chosen, page: Page, query_id: str
+    ) -> Impression:
+        return Impression(
+            query_id=query_id,
+            tenant=self._settings.tenant,
+            user_query=request.user_query,
+            client_id=request.client_id,
+            session_id=request.session_id,
+            shown_at_ms=asked.now_ms,
+            arm=asked.arm,
+            rung=chosen.decision.rung,
+            source=chosen.decision.source,
+            rewrite=_shown_rewrite(chosen),
+            form=chosen.plan.form,
+            object_ids=page.object_ids,
+            raw_object_ids=page.raw_object_ids,
+            teams=page.teams,
+            purpose=request.purpose,
+            application=request.application,
+        )
+
+
+def _shown_rewrite(chosen: Chosen) -> Rewrite | None:
+    """Return the policy's own action, or the verified text that was served."""
+    if chosen.decision.rewrite is not None:
+        return chosen.decision.rewrite
+    return Rewrite(text=chosen.decision.text) if chosen.decision.text else None
+
+
+def _page(
+    object_ids: tuple[str, ...],
+    *found: Results,
+    raw_object_ids: tuple[str, ...],
+    teams: tuple[str, ...] = (),
+) -> Page:
+    scores: dict[str, float] = {}
+    documents: dict[str, dict[str, Any]] = {}
+    for results in found:
+        scores |= dict(zip(results.object_ids, results.scores, strict=True))
+        documents |= dict(zip(results.object_ids, results.documents, strict=False))
+    return Page(
+        object_ids=object_ids,
+        scores=scores,
+        documents=documents,
+        total=max(results.total for results in found),
+        raw_object_ids=raw_object_ids,
+        teams=teams,
+    )
+
+
+def _hits(page: Page, offset: int) -> list[Hit]:
+    return [
+        Hit(
+            object_id=object_id,
+            ordinal=offset + place,
+            score=page.scores[object_id],
+            document=page.documents.get(object_id, {}),
+        )
+        for place, object_id in enumerate(page.object_ids, start=1)
+    ]
+
+
+def _said(user_query: str, chosen: Chosen, began_s: float) -> dict[str, Any]:
+    return {
+        "user_query": user_query,
+        "searched": _searched(user_query, chosen),
+        "rewrite": chosen.plan.text,
+        "form": chosen.plan.form.value,
+        "rung": chosen.decision.rung.value,
+        "source": chosen.decision.source,
+        "version": chosen.version,
+        "took_ms": round((time.monotonic() - began_s) * 1000),
+    }
+
+
+def _searched(user_query: str, chosen: Chosen) -> str:
+    if chosen.plan.is_raw:
+        return user_query
+    first, second = user_query, chosen.plan.text
+    return f"{second} {first}" if chosen.plan.form is Form.INSTEAD else f"{first} {second}"
+
+
+def _count(request: SearchRequest, asked: Asked, chosen: Chosen) -> None:
+    labels = (asked.arm.value, chosen.decision.rung.value, chosen.decision.source)
+    purpose = request.purpose if request.purpose == SHOPPER else "other"
+    SEARCHES.labels(*labels, purpose).inc()
+    VITALS["searches"] += 1
+    VITALS["rewritten"] += not chosen.plan.is_raw
+    VITALS[f"rung_{labels[1]}"] += 1
+    VITALS[f"source_{labels[2]}"] += 1
+
+
+@contextlib.contextmanager
+def _timed(stage: str) -> Iterator[None]:
+    began_s = time.monotonic()
+    try:
+        yield
+    finally:
+        STAGE_SECONDS.labels(stage=stage).observe(time.monotonic() - began_s)
