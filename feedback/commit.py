@@ -1,5 +1,6 @@
 """The commands of the one transaction that applies a batch."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,9 @@ ADD = """local had = redis.call('HLEN', KEYS[1])
 for i = 1, #ARGV, 2 do redis.call('HINCRBYFLOAT', KEYS[1], ARGV[i], ARGV[i+1]) end
 return redis.call('HLEN', KEYS[1]) - had"""
 """Adds to many fields of a hash; returns how many are new."""
+APPEND = """for i = 3, #ARGV do redis.call('XADD', KEYS[1], '*', ARGV[1], ARGV[i]) end
+return redis.call('EXPIRE', KEYS[1], ARGV[2])"""
+"""Appends many entries to a stream; one reply instead of one an entry."""
 ADD_FIELDS = 1000
 """In one call of ADD, so that no call holds the server for long."""
 
@@ -109,10 +113,12 @@ class Queue:
                 self._pipe.hset(self._join(acted.page.query_id), done_field(acted.event), "")
 
     def _ledger(self, rows: Sequence[LedgerRow]) -> None:
+        ttl_s = str(self._settings.ledger_days * 86_400)
+        days: defaultdict[str, list[bytes]] = defaultdict(list)
         for row in rows:
-            self._pipe.xadd(self._keys.ledger(self._partition, row.day), {FIELD: msgspec.json.encode(row)})
-        for day in sorted({row.day for row in rows}):
-            self._pipe.expire(self._keys.ledger(self._partition, day), self._settings.ledger_days * 86_400)
+            days[row.day].append(msgspec.json.encode(row))
+        for day, encoded in days.items():
+            self._pipe.eval(APPEND, 1, self._keys.ledger(self._partition, day), FIELD, ttl_s, *encoded)
 
     def _acknowledge(self, entries: Entries) -> None:
         for letter in entries.dead:

@@ -27,6 +27,11 @@ CONSUMER = "owner"
 """One name for whoever owns the partition: a new owner finds what the last one left pending as its own."""
 EXPIRED_BATCH = 100
 """Pages that never came, cleared in one batch."""
+VISIT = """for i = 5, #ARGV, 2 do redis.call('ZADD', KEYS[1], 'GT', ARGV[i], ARGV[i+1]) end
+redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -ARGV[2] - 1)
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+return redis.call('ZRANGEBYSCORE', KEYS[1], ARGV[3], ARGV[4], 'WITHSCORES')"""
+"""Adds entries to a session, keeps the newest, returns those between two times with their times."""
 MIN_SESSION_S = 3600.0
 """A played log passes faster or slower than the wall clock that expires keys."""
 
@@ -107,23 +112,21 @@ class Partition:
             return dict(zip(ordered, await pipe.execute(), strict=True)) if ordered else {}
 
     async def visit(self, visits: Mapping[Visit, Sequence[Timed]]) -> dict[Visit, list[Timed]]:
-        """Add entries to sessions, then return each session's newest entries.
+        """Add entries to sessions, then return each session's entries around them.
 
         Written before it is read: of two partitions that touch a session at once, one sees the other's.
         """
-        ttl_s = int(max(self._settings.reformulation_window_s, MIN_SESSION_S))
+        window_s = self._settings.reformulation_window_s
+        ttl_s = int(max(window_s, MIN_SESSION_S))
         async with self._redis.pipeline(transaction=False) as pipe:
             for visit, timed in visits.items():
-                key = self._keys.session(visit.session)
-                pipe.zadd(key, {msgspec.json.encode(entry): at_ms for entry, at_ms in timed}, gt=True)
-                pipe.zremrangebyrank(key, 0, -SESSION_ENTRIES - 1)
-                pipe.expire(key, ttl_s)
-                pipe.zrange(key, 0, -1, withscores=True)
-            replies = (await pipe.execute())[3::4] if visits else []
-        return {
-            visit: [(msgspec.json.decode(m, type=SessionEntry), int(t)) for m, t in reply]
-            for visit, reply in zip(visits, replies, strict=True)
-        }
+                times = [at_ms for _, at_ms in timed]
+                low, high = min(times) - int(window_s * 1000), max(times) + int(window_s * 1000)
+                added = [word for entry, at_ms in timed for word in (str(at_ms), msgspec.json.encode(entry))]
+                settled = map(str, (ttl_s, SESSION_ENTRIES, low, high))
+                pipe.eval(VISIT, 1, self._keys.session(visit.session), *settled, *added)
+            replies = await pipe.execute() if visits else []
+        return {visit: _timed(reply) for visit, reply in zip(visits, replies, strict=True)}
 
     async def commit(self, effects: Effects, now_ms: int) -> None:
         """Apply a batch and acknowledge it, in one transaction.
@@ -152,6 +155,11 @@ class Partition:
             fields = lightest(cast("dict[bytes, bytes]", await self._redis.hgetall(key)), bound)
             if fields:
                 await self._redis.hdel(key, *fields)
+
+
+def _timed(reply: Sequence[bytes]) -> list[Timed]:
+    pairs = zip(reply[::2], reply[1::2], strict=True)
+    return [(msgspec.json.decode(member, type=SessionEntry), int(float(score))) for member, score in pairs]
 
 
 def lightest(stored: Mapping[bytes, bytes], bound: int) -> list[bytes]:

@@ -67,16 +67,13 @@ def of_page(page: Impression) -> Timed:
 
 
 def of_action(acted: Acted) -> list[Timed]:
-    """Return a click's entry, and its query's where there is no page to say it; other actions have none."""
+    """Return a click's entry. A played log has none: each of its queries has a click, so none failed."""
     event, page = acted.event, acted.page
-    if event.action_name is not Action.CLICK:
+    if event.action_name is not Action.CLICK or page is None:
         return []
-    source = page or event
-    query, arm = normalise(source.user_query), (page.arm if page else event.arm) or Arm.LOG
-    at_ms = event.occurred_at_ms
-    click = SessionEntry("c", source.segment, query, arm, is_unshaped(page, event))
-    own_query = [] if page else [(SessionEntry("q", source.segment, query, arm, click.unshaped), at_ms)]
-    return [*own_query, (click, at_ms)]
+    unshaped = is_unshaped(page, event)
+    click = SessionEntry("c", page.segment, normalise(page.user_query), page.arm, unshaped)
+    return [(click, event.occurred_at_ms)]
 
 
 def refinements(

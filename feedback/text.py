@@ -6,10 +6,12 @@ query. Does not stem, correct or translate: that is the search engine's and the 
 
 import hashlib
 import unicodedata
+from functools import lru_cache
 
 MAX_QUERY_CHARS = 512
 
 
+@lru_cache(maxsize=16_384)
 def normalise(user_query: str) -> str:
     """Return the query as it stands in keys: NFKC, case-folded, single spaces, no control characters."""
     folded = unicodedata.normalize("NFKC", user_query).casefold()
