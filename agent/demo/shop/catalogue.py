@@ -12,9 +12,9 @@ from agent.demo.shop.naming import Naming, namings
 from agent.demo.shop.values import BEFORE_THE_NOUN, brands, printed_forms
 
 SECOND_TERM_SHARE = 0.3
-COMPANION_SHARE = 0.3
+COMPANION_SHARE = 0.36
 """Share of titles and of descriptions that name some other thing of the same department."""
-TITLE_SHARE = 0.42
+TITLE_SHARE = 0.36
 """Share of a product's properties that its title names."""
 TOLD_SHARE = 0.3
 """Share of a product's properties that its description names; merchants forget much."""
@@ -144,7 +144,8 @@ def _description(draft: _Draft, axes: tuple[str, ...]) -> str:
     attributes, random = draft.attributes, draft.random
     told_share = 1.0 if draft.also else TOLD_SHARE
     told = [attributes[axis] for axis in (*axes, "kind") if random.random() < told_share]
-    sentences = [f"{draft.term.capitalize()} in {', '.join(told)}." if told else draft.term + "."]
+    name = draft.term.capitalize()
+    sentences = [f"{name} in {', '.join(told)}." if told else f"{name}."]
     if random.random() < draft.naming.held_share:
         sentences += _spoken_of(draft, pick(random, axes))
     if random.random() < told_share:

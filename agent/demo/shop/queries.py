@@ -21,7 +21,8 @@ from agent.demo.shop.values import AXES, BEFORE_THE_NOUN, printed_forms
 
 N_GAP_CONCEPTS = 52
 N_AGREED_CONCEPTS = 40
-N_NEVER_ASKED = {"known": 88, "spoken": 90, "slip": 12, "rare": 10}
+N_NEVER_ASKED = {"known": 82, "form": 9, "spoken": 88, "slip": 12, "rare": 9}
+"""The catalogue's word; it with a value in another form; the shoppers' word; a slip; an unused word."""
 POPULARITY_EXPONENT = 0.65
 
 # Shares of the queries that could be so.
@@ -114,8 +115,9 @@ class _Writer:
         made: list[Query] = []
         while any(wanted.values()):
             sort = pick(self._random, [sort for sort, count in wanted.items() if count])
-            keys = [*gap, *agreed] if sort == "known" else gap
+            keys = [*gap, *agreed] if sort in {"known", "form"} else gap
             new = list(self._unsaid(sort, pick(self._random, keys)))
+            new = [query for query in new if query.needs_rewrite_hint is (sort != "known")]
             made += new
             wanted[sort] -= len(new)
         return made
@@ -124,6 +126,7 @@ class _Writer:
         naming = self._names[key]
         words = {
             "known": naming.terms[:1],
+            "form": naming.terms[:1],
             "spoken": naming.spoken,
             "slip": (*naming.spoken, *naming.terms[:1]),
             "rare": naming.rare,
@@ -167,7 +170,7 @@ class _Writer:
     def _attributes(self, product: Product, count: int, *, vague: bool) -> tuple[tuple[str, str], ...]:
         """Draw what else is asked; a vague word comes with the use, which tells what is meant."""
         names = [name for name in product.attributes if name not in {"brand", "kind"}]
-        rarer = [("brand", 0.08), ("kind", 0.3)]
+        rarer = [("brand", 0.08), ("kind", 0.2)]
         names += [name for name, share in rarer if self._random.random() < share]
         first = ["use"] if vague else []
         rest = [name for name in names if name not in first]
