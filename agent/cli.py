@@ -95,9 +95,12 @@ def verifier(config: Config = None) -> None:
 def learner(config: Config = None) -> None:
     """Learn from the evidence and publish new weights (Ray RLlib)."""
     from agent.learner.loop import run
+    from agent.release.gate import Gate
+    from agent.weights import AdapterStore
 
     settings = _settings(config, "learner")
-    _until_told(lambda stop: run(settings, stop))
+    gate = Gate(settings.release, AdapterStore(settings.weights_dir))
+    _until_told(lambda stop: run(settings, stop, gate.judge))
 
 
 def _settings(config: Path | None, process: str) -> Settings:

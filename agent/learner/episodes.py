@@ -35,7 +35,7 @@ def episodes_of(rollout: Rollout, policy: Policy) -> list[SingleAgentEpisode]:
         ids = policy.encode(target.text, prompt.form)
         made.append(_episode(observation, ids, 0.0, {IMITATION: target.weight}))
     for episode in made:
-        episode.custom_data |= {GROUP: group, PROMPT: prompt}
+        episode.custom_data.update({GROUP: group, PROMPT: prompt})
     return made
 
 

@@ -21,6 +21,7 @@ from typing_extensions import override
 from agent.errors import Corrupt, SearchFailed
 from agent.learner.episodes import episodes_of
 from agent.learner.parts import Parts, parts_of
+from agent.learner.replay import Waiting
 from agent.learner.rollout import Rollout, prompt_for, rewards, snapshot, targets_for
 from agent.policy.prompt import Prompt
 from feedback.records import Rewrite
@@ -41,6 +42,8 @@ class RewriteRunner(EnvRunner):  # type: ignore[misc]  # RLlib is not typed
         self.failed_searches = 0
         self.last: list[Rollout] = []
         """What the last `sample` did."""
+        self.learned: list[Waiting] = []
+        """Queries that the last `sample` took off the waiting list."""
 
     @override
     def sample(self, **kwargs: Any) -> list[SingleAgentEpisode]:
@@ -57,12 +60,14 @@ class RewriteRunner(EnvRunner):  # type: ignore[misc]  # RLlib is not typed
         parts, settings = self.parts, self.parts.settings.learner
         drawn = parts.pool.draw(settings.queries_a_step, settings.fresh_share)
         imitated = self._imitated(drawn)
+        self.learned = []
         try:
             own = self._own(drawn)
         except SearchFailed as error:
             self.failed_searches += 1
             log.warning("rollout.failed", reason=str(error))
             return []
+        self.learned = parts.pool.learned(drawn)
         taught = [Rollout(prompt=self._prompt(q), targets=self._targets(q)) for q in imitated]
         return [rollout for rollout in (*own, *taught) if rollout.own or rollout.targets]
 
@@ -121,7 +126,7 @@ class RewriteRunner(EnvRunner):  # type: ignore[misc]  # RLlib is not typed
         spaces = (self.config.observation_space, self.config.action_space)
         return {INPUT_ENV_SPACES: spaces, DEFAULT_MODULE_ID: spaces}
 
-    def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+    def get_state(self, *args: object, **kwargs: object) -> dict[str, Any]:
         """Return no more than a count: how far learning has come stands in the learner's checkpoint."""
         del args, kwargs
         return {WEIGHTS_SEQ_NO: self.steps}

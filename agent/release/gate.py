@@ -7,37 +7,14 @@ shoppers: that is a trial's business.
 
 import math
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from agent.errors import BadWeights
 from agent.settings import ReleaseSettings
 from agent.weights.store import AdapterStore
+from agent.weights.verdict import Answers, Verdict
 from feedback.records import Manifest
 
 _TIE = 1e-9
-
-
-@dataclass(frozen=True, kw_only=True)
-class Answer:
-    """A version's greedy rewrite of one held-back query."""
-
-    text: str
-    reward: float
-    """DCG difference to the raw list on the common snapshot."""
-
-
-Answers = Mapping[str, Answer]
-"""By query."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """Whether a version may serve, and the figures behind it, for its manifest."""
-
-    admitted: bool
-    reason: str
-    figures: dict[str, float] = field(default_factory=dict)
 
 
 class Gate:

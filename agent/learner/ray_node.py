@@ -1,0 +1,45 @@
+"""A Ray to stand on: RLlib wants one even where all learning is in this process."""
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray
+
+OBJECT_STORE_BYTES = 80 * 1024 * 1024  # Ray's least is 75 MiB
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+}
+
+
+def join(address: str, *, learners: int) -> None:
+    """Start a small local Ray for ``local``, else join the cluster; nothing where this process has one."""
+    os.environ.update({name: value for name, value in _QUIET.items() if name not in os.environ})
+    if ray.is_initialized():
+        return
+    if address != "local":
+        ray.init(address=address, logging_level=logging.WARNING, log_to_driver=False)
+        return
+    ray.init(
+        address="local",
+        num_cpus=1 + learners,
+        include_dashboard=False,
+        object_store_memory=OBJECT_STORE_BYTES,
+        logging_level=logging.WARNING,
+        log_to_driver=False,
+        _node_ip_address="127.0.0.1",
+    )
+
+
+@contextmanager
+def rllib_warnings_off() -> Iterator[None]:
+    """Silence RLlib's warnings about its own calls of its own old names."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logging.getLogger("ray.rllib").setLevel(logging.ERROR)
+        logging.getLogger("ray.tune").setLevel(logging.ERROR)
+        yield
