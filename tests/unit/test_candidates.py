@@ -1,0 +1,41 @@
+"""Candidates from what shoppers typed next and from co-clicks, by hand."""
+
+import math
+
+import pytest
+
+from feedback.candidates import by_fold, co_clicks, rank
+from feedback.evidence import ObjectEvidence, QueryEvidence
+
+SOFA = QueryEvidence(
+    query="couch",
+    folds=(
+        {"A": ObjectEvidence(clicks=3.0), "B": ObjectEvidence(clicks=1.0)},
+        {"B": ObjectEvidence(clicks=2.0), "C": ObjectEvidence(examinations=4.0)},
+    ),
+)
+
+
+def test_weights_are_read_by_fold_and_segment() -> None:
+    stored = {b"0|all|sofa": b"2", b"1|all|sofa": b"4", b"0|de|bank": b"8", b"1|all|a|b": b"6"}
+    assert by_fold(stored, 0.5, segment="all") == {"sofa": (1.0, 2.0), "a|b": (0.0, 3.0)}
+    assert by_fold({b"1|sofa bed": b"2"}, 1.0) == {"sofa bed": (0.0, 2.0)}
+
+
+def test_co_click_support_stays_in_its_fold() -> None:
+    clicked = {"A": {"sofa": (1.0, 5.0), "couch": (3.0, 3.0)}, "B": {"sofa": (3.0, 1.0)}}
+    support = co_clicks(SOFA, clicked)
+    assert list(support) == ["sofa"]
+    assert support["sofa"] == pytest.approx((0.75 * math.log(2) + 0.25 * math.log(4), math.log(2)))
+
+
+def test_the_best_supported_come_first_and_the_query_itself_never() -> None:
+    refined = {"sofa": (1.0, 0.0), "couch": (9.0, 9.0), "settee": (2.0, 2.0)}
+    found = rank(SOFA, refined, {"sofa": (0.5, 0.0), "divan": (0.1, 0.0)}, limit=3)
+    assert [(c.text, c.source) for c in found] == [
+        ("settee", "reformulation"),
+        ("sofa", "reformulation"),
+        ("divan", "co-click"),
+    ]
+    assert found[1].support == pytest.approx((math.log(2) + 0.5, 0.0))
+    assert len(rank(SOFA, refined, {}, limit=1)) == 1
