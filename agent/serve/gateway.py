@@ -8,7 +8,7 @@ with the application's lifespan.
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -69,10 +69,12 @@ class Parts:
     rng: random.Random = field(default_factory=random.Random)
     announce: dict[str, str] = field(default_factory=dict)
     """Said in the vitals beside the figures, such as the URL."""
+    close: Callable[[], Awaitable[None]] | None = None
+    """Called when the application ends."""
 
 
 def make_app(parts: Parts) -> FastAPI:
-    """Return the application; its lifespan runs the background work, and closes nothing of the parts."""
+    """Return the application; its lifespan runs the background work."""
     live = LiveRewrites(parts.rewriter)
     chooser = Chooser(parts.settings, known=parts.known, cache=parts.cache, live=live, rng=parts.rng)
     searcher = Searcher(
@@ -88,6 +90,8 @@ def make_app(parts: Parts) -> FastAPI:
         async with _background(parts, app.state.background):
             yield
         await live.close()
+        if parts.close is not None:
+            await parts.close()
 
     app = FastAPI(
         title="Unseen", lifespan=lifespan, description="Search, with queries rewritten by what shoppers do."
@@ -145,7 +149,7 @@ def _add_operator_routes(app: FastAPI, parts: Parts) -> None:
 
 @contextlib.asynccontextmanager
 async def _background(parts: Parts, alive: asyncio.Event) -> AsyncIterator[None]:
-    """Run the loops; one that dies ends the others and with them /healthz, so that the process is replaced."""
+    """Run the loops; one that dies ends the others and with them /healthz: the process is to be replaced."""
     stop = asyncio.Event()
     alive.set()
     async with asyncio.TaskGroup() as group:

@@ -19,6 +19,13 @@ GATHER_S = 0.005
 POOL_BATCH = 1  # the compute thread is not interrupted: a live request waits for one query's samples at most
 
 
+def _answer_to_come() -> asyncio.Future[Rewrite]:
+    """Return a future whose failure needs nobody to look at it: for some jobs nobody waits."""
+    answer: asyncio.Future[Rewrite] = asyncio.get_running_loop().create_future()
+    answer.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return answer
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Job:
     """One request with its answer to come."""
@@ -69,4 +76,5 @@ class Jobs:
             raise Transient("too many rewrites wait")
         if kind is not Kind.LIVE and len(waiting) >= MOST_BACKGROUND:
             for job in waiting.popitem(last=False)[1]:
-                job.answer.cancel()
+                if not job.answer.done():
+                    job.answer.set_exception(Transient("newer requests took its place"))

@@ -1,8 +1,8 @@
 """A replica of the policy: batches, one compute thread, weights swapped between two batches.
 
 Plain: no Ray, no HTTP. Guarantees that an answer carries the version that wrote all of it, that a version
-which was revoked does not answer, and that whatever it writes goes into the cache, waited for or not. Only the
-compute thread touches the model.
+which was revoked does not answer, and that whatever it writes goes into the cache, waited for or not. Only
+the compute thread touches the model.
 """
 
 import asyncio
@@ -62,6 +62,7 @@ class Rewriter:
         self._jobs = Jobs(settings.serve.batch)
         self._compute = ThreadPoolExecutor(1, thread_name_prefix="compute")
         self._policy: Writes | None = None
+        self._loading = asyncio.Lock()
         self._revoked: frozenset[int] = frozenset()
         self._fills: set[asyncio.Task[None]] = set()
 
@@ -90,9 +91,8 @@ class Rewriter:
         """
         policy = await self._loaded()
         if manifest.base_model != policy.base_model:
-            raise BadWeights(
-                f"version {manifest.version} stands on {manifest.base_model}, this replica on {policy.base_model}"
-            )
+            ours = policy.base_model
+            raise BadWeights(f"version {manifest.version} stands on {manifest.base_model}, not on {ours}")
         await self._in_compute(policy.load_adapter, state, manifest.version)
         VERSION.set(manifest.version)
 
@@ -118,10 +118,11 @@ class Rewriter:
             self._compute.shutdown(wait=False, cancel_futures=True)
 
     async def _loaded(self) -> Writes:
-        if self._policy is None:
-            policy = await self._in_compute(self._load)
-            self._policy = self._policy or policy
-        return self._policy
+        async with self._loading:
+            if self._policy is None:
+                self._policy = await self._in_compute(self._load)
+                log.info("model.loaded", base_model=self._policy.base_model)
+            return self._policy
 
     async def _work(self, kind: Kind, batch: list[list[Job]]) -> None:
         """Make one batch; whatever the model does wrong is this batch's failure alone."""

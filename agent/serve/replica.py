@@ -1,0 +1,92 @@
+"""A rewriter with everything around it: Redis, the watcher of weights, the list of revoked versions.
+
+Guarantees that it ends as a whole: a loop that dies ends the others, and `check` says so.
+"""
+
+import asyncio
+import contextlib
+
+import structlog
+
+from agent.errors import Transient
+from agent.serve.asking import RewriteAsk
+from agent.serve.cache import RewriteCache
+from agent.serve.rewriter import Rewriter, Writes
+from agent.serve.vitals import publish
+from agent.settings import PolicySettings, Settings
+from agent.weights import AdapterStore, Registry, Watcher
+from feedback.errors import REDIS_TRANSIENT
+from feedback.records import Rewrite
+from feedback.stores import connect
+
+log = structlog.get_logger(__name__)
+
+
+def load_policy(settings: PolicySettings) -> Writes:
+    """Load the language model; in the compute thread, for it takes seconds."""
+    from agent.policy.model import Policy  # noqa: PLC0415 - torch, which the gateway's process never needs
+
+    return Policy.load(settings)
+
+
+class RewriterReplica:
+    """One process's rewriter, from start to stop."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._state = connect(settings.redis.state_url, settings.redis.timeout_s)
+        self._cached = connect(settings.redis.cache_url or settings.redis.state_url, settings.redis.timeout_s)
+        cache = RewriteCache(self._cached, settings.keys, ttl_s=settings.serve.cache_ttl_s)
+        self.rewriter = Rewriter(settings, cache, lambda: load_policy(settings.policy))
+        self._registry = Registry(self._state, settings.keys)
+        self._said: dict[str, str] = {}
+        self._stop = asyncio.Event()
+        self._work: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to load and to work; on the event loop."""
+        self._work = asyncio.ensure_future(self._run())
+
+    async def stop(self) -> None:
+        """Finish what is under way and close."""
+        self._stop.set()
+        if self._work is not None:
+            await asyncio.wait({self._work})
+        await self._state.aclose()
+        await self._cached.aclose()
+
+    def check(self) -> None:
+        """Raise Transient where the work has died; its replica is to be replaced."""
+        if self._work is not None and self._work.done() and not self._stop.is_set():
+            error = None if self._work.cancelled() else self._work.exception()
+            raise Transient(f"the rewriter has died: {error!r}")
+
+    async def rewrite(self, ask: RewriteAsk) -> Rewrite:
+        """See Rewriter.rewrite; raises Transient."""
+        self.check()
+        return await self.rewriter.rewrite(ask)
+
+    async def ready(self) -> bool:
+        """Tell whether the model is there."""
+        self.check()
+        return await self.rewriter.ready()
+
+    async def _run(self) -> None:
+        settings, stop = self._settings, self._stop
+        store = AdapterStore(settings.weights_dir)
+        watcher = Watcher(self._registry, store, self.rewriter.apply, settings.serve.poll_s)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.rewriter.run(stop))
+            group.create_task(watcher.run(stop))
+            group.create_task(self._follow_revoked())
+            group.create_task(publish(self._state, settings.keys, "rewriter", self._said, stop))
+
+    async def _follow_revoked(self) -> None:
+        while not self._stop.is_set():
+            self._said["version"] = str(self.rewriter.version)
+            try:
+                self.rewriter.revoke(frozenset(await self._registry.revoked()))
+            except REDIS_TRANSIENT as error:
+                log.warning("revoked.not_followed", error=str(error)[:200])
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), self._settings.serve.poll_s)
