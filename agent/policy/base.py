@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers.utils.logging import disable_progress_bar
 
 from agent.errors import Permanent
 from agent.policy import smollm2, tiny
@@ -38,6 +39,7 @@ def load_base(model: str, dtype: torch.dtype) -> Base:
 
 def _of_hub(source: str, dtype: torch.dtype, *, name: str) -> Base:
     local = Path(source).is_dir()
+    disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=local)
         lm = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, local_files_only=local)

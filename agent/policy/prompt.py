@@ -1,8 +1,8 @@
 """What the language model reads before it writes: a fixed prefix, neighbours' examples, the query.
 
 Guarantees that an example in the prompt has exactly the tokens which the policy would have to write for it,
-that the last line is the query's, and that a query cannot break a line. The prefix is the same for all queries
-of a form, so that its keys and values can be computed once.
+that the last line is the query's, and that a query cannot break a line. The prefix is the same for all
+queries of a form, so that its keys and values can be computed once.
 
 Separator, spelling of "nothing to add" and prefix are the best of 25 that were tried on the untrained
 SmolLM2-135M-Instruct: 32 invented queries whose neighbours have the wanted word, 24 whose neighbours have

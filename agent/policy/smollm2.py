@@ -122,7 +122,9 @@ def _convert_into(place: Path) -> None:
 def _convert(source: Path, target: Path) -> None:
     # the GGUF reader is needed here only, and takes a second to import
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig  # noqa: PLC0415
+    from transformers.utils.logging import disable_progress_bar  # noqa: PLC0415
 
+    disable_progress_bar()
     where: dict[str, Any] = {"gguf_file": source.name, "local_files_only": True}
     AutoTokenizer.from_pretrained(source.parent, **where).save_pretrained(target)
     quantization = GgufConfig(dequantize=True)  # else it counts as quantised, and cannot be saved

@@ -72,8 +72,8 @@ def measure(policy: Policy, repeats: int) -> dict[str, float | int | str]:
     with torch.no_grad():
         difference = (policy.score(batch).flatten(0, 1) - alone(policy, batch)).abs().max().item()
     sample_s = seconds(lambda: policy.sample(PROMPTS, n=GROUP, seed=0), repeats)
-    packed_s = seconds(lambda: policy.score(batch).sum().backward(), repeats)
-    unpacked_s = seconds(lambda: alone(policy, batch).sum().backward(), repeats)
+    packed_s = seconds(lambda: torch.autograd.backward(policy.score(batch).sum()), repeats)
+    unpacked_s = seconds(lambda: torch.autograd.backward(alone(policy, batch).sum()), repeats)
     one_s = seconds(lambda: policy.sample(PROMPTS[:1], n=1, greedy=True), repeats)
     return {
         "model": policy.base_model,

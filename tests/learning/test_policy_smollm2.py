@@ -50,7 +50,7 @@ def test_empty_and_other_rewrites_survive_their_tokens(policy: Policy) -> None:
     assert len(policy.encode("")) == 2
 
 
-def test_sampled_equals_recomputed_and_learns(policy: Policy) -> None:
+def test_sampled_equals_recomputed(policy: Policy) -> None:
     long = "i need something to hang up the heavy pictures in my flat without drilling any hole"
     prompts = [Prompt(query="leather couch", examples=COUCHES), Prompt(query=long, form=Form.INSTEAD)]
     rewrites = policy.sample(prompts, n=3, seed=0)
@@ -75,7 +75,7 @@ def test_six_steps_of_imitation_teach_a_word(policy: Policy) -> None:
         optimiser.zero_grad()
         loss = -policy.score([group]).sum()
         losses.append(loss.item())
-        loss.backward()
+        torch.autograd.backward(loss)
         optimiser.step()
     policy.load_adapter(before, 0)
     assert losses[-1] < 0.7 * losses[0]

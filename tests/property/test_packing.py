@@ -48,7 +48,7 @@ def unpacked(group: Group, completion: tuple[int, ...]) -> Tensor:
 
 
 @given(GROUPS)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_packed_equals_unpacked(groups: list[Group]) -> None:
     packed = POLICY.score(groups)
     for r, group in enumerate(groups):
@@ -71,7 +71,7 @@ def test_packed_gradients_equal_unpacked_ones(groups: list[Group]) -> None:
 
 
 @given(st.lists(PROMPTS, min_size=1, max_size=5), st.integers(1, 5), st.integers(0, 99))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_sampled_equals_recomputed(prompts: list[Prompt], n: int, seed: int) -> None:
     rewrites = POLICY.sample(prompts, n=n, seed=seed)
     groups = [

@@ -1,6 +1,7 @@
 """The policy's own promises, on the tiny model."""
 
 import gc
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -106,7 +107,7 @@ def test_a_gradient_step_renews_the_prefix(policy: Policy) -> None:
     parameters = [p for p in policy.lm.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(parameters, lr=0.1)
     group = Group(prompt=PROMPTS[0], completions=(policy.encode("sofa"),))
-    (-policy.score([group]).sum()).backward()
+    torch.autograd.backward(-policy.score([group]).sum())
     optimiser.step()
     sampled = policy.sample(PROMPTS[:1], n=1, seed=0)[0][0]
     with torch.no_grad():
@@ -126,7 +127,7 @@ def test_imitation_teaches_a_rewrite(policy: Policy) -> None:
     group = Group(prompt=PROMPTS[0], completions=(policy.encode("sofa"),))
     for _ in range(40):
         optimiser.zero_grad()
-        (-policy.score([group]).sum()).backward()
+        torch.autograd.backward(-policy.score([group]).sum())
         optimiser.step()
     assert policy.sample(PROMPTS[:1], n=1, greedy=True)[0][0].text == "sofa"
 
@@ -137,7 +138,7 @@ def test_an_unknown_model_is_permanent(tmp_path: Path) -> None:
 
 
 def made(folder: Path) -> Path:
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     (folder / "model.safetensors").write_bytes(b"weights")
     smollm2._write_manifest(folder)
     return folder
@@ -146,8 +147,8 @@ def made(folder: Path) -> Path:
 def test_a_converted_model_that_is_whole_passes(tmp_path: Path) -> None:
     folder = made(tmp_path / "model")
     smollm2.verify(folder)
-    # sha256 of b"weights" begins so: printf weights | sha256sum
-    assert smollm2.name(folder).startswith("SmolLM2-135M-Instruct@")
+    # printf weights | sha256sum
+    assert smollm2.name(folder) == "SmolLM2-135M-Instruct@9a129038d9a0"
 
 
 def test_a_flipped_byte_is_found_by_the_checksum_and_a_cut_file_at_every_load(tmp_path: Path) -> None:
@@ -158,3 +159,43 @@ def test_a_flipped_byte_is_found_by_the_checksum_and_a_cut_file_at_every_load(tm
     (folder / "model.safetensors").write_bytes(b"weight")
     with pytest.raises(Corrupt, match="cut short"):
         smollm2._check_sizes(folder)
+
+
+def test_two_at_once_convert_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    conversions: list[Path] = []
+
+    def convert(source: Path, target: Path) -> None:
+        conversions.append(source)
+        (target / "model.safetensors").write_bytes(b"weights")
+
+    monkeypatch.setenv("UNSEEN_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(smollm2, "_convert", convert)
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(lambda _: smollm2.folder(), range(2))
+    assert one == other == tmp_path / smollm2.FOLDER
+    assert len(conversions) == 1
+
+
+def test_a_conversion_that_broke_off_leaves_nothing_to_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def break_off(source: Path, target: Path) -> None:
+        (target / "model.safetensors").write_bytes(b"wei")
+        raise OSError("disk full")
+
+    monkeypatch.setenv("UNSEEN_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(smollm2, "_convert", break_off)
+    with pytest.raises(OSError, match="disk full"):
+        smollm2.folder()
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []
+
+
+def test_the_cache_folder_is_named_or_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("UNSEEN_CACHE_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", "/x")
+    assert smollm2.cache_dir() == Path("/x/unseen")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", "/h")
+    assert smollm2.cache_dir() == Path("/h/.cache/unseen")
+    monkeypatch.setenv("UNSEEN_CACHE_DIR", "/y")
+    assert smollm2.cache_dir() == Path("/y")
