@@ -15,7 +15,7 @@ from agent.errors import Permanent
 from feedback.text import MAX_QUERY_CHARS, digest, normalise
 
 COLUMNS = ("user", "query", "product_id", "query_time", "click_time")
-_GZIP_MAGIC = b"\x1f\x8b"
+GZIP_MAGIC = b"\x1f\x8b"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +88,7 @@ def _lines(path: Path) -> Iterator[bytes]:
     """Yield the lines; whether they are packed is told by the content, not by the name."""
     try:
         with path.open("rb") as stream:
-            packed = stream.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+            packed = stream.read(len(GZIP_MAGIC)) == GZIP_MAGIC
         with gzip.open(path, "rb") if packed else path.open("rb") as stream:
             yield from stream
     except (OSError, EOFError) as error:

@@ -91,12 +91,17 @@ class Catalogue:
     async def create_index(self, *, replace: bool = False) -> bool:
         """Make the index with its mapping; return whether it is new. An existing one is left as it is."""
         indices, name = self._front.indices, self._settings.index
-        if await _asked("admin", lambda: indices.exists(index=name)):
-            if not replace:
-                return False
-            await _asked("admin", lambda: indices.delete(index=name))
+        if replace:
+            await self.drop_index()
+        elif await _asked("admin", lambda: indices.exists(index=name)):
+            return False
         await _asked("admin", lambda: indices.create(index=name, body=index_definition(self._settings)))
         return True
+
+    async def drop_index(self) -> None:
+        """Take the whole index away, if it is there: for those who made one of their own."""
+        name = self._settings.index
+        await _asked("admin", lambda: self._front.indices.delete(index=name, ignore_unavailable=True))
 
     async def load(
         self, lines: Iterable[Line], *, batch: int = 500, progress: Progress | None = None

@@ -1,0 +1,111 @@
+"""What every system answers to a query, from what is known at one moment.
+
+Reads the verifier's verdicts, the known clicks and the policy; never the clicks that will judge the answers.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+from agent.evaluate.backtest_figures import Answer
+from agent.evaluate.baselines import ClickMemory, Clicks, Popularity, Rm3, Search, rewritten
+from agent.evaluate.synonyms import Synonyms
+from agent.policy.plan import Plan
+from agent.retrieval import Catalogue, Results
+from agent.serve.ladder import LOOK, Decision, Index, choose
+from agent.settings import Settings
+from feedback.records import CachedRewrite, Rewrite, Rung
+
+PURPOSE = "evaluation"
+
+
+class Rewriter(Protocol):
+    """The policy as it serves now."""
+
+    async def rewrite(self, queries: Sequence[str], index: Index) -> list[Rewrite]:
+        """Return the policy's greedy rewrite of each query, judged neighbours in its prompt."""
+        ...
+
+
+class RememberedSearch:
+    """Searches the catalogue, and a plan once only: nothing changes the catalogue while a log is played."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+        self._pages: dict[tuple[Plan, int], Results] = {}
+
+    async def __call__(self, plans: Sequence[Plan], *, size: int) -> Sequence[Results]:
+        """Return one page a plan, in order; raises SearchFailed."""
+        new = [plan for plan in dict.fromkeys(plans) if (plan, size) not in self._pages]
+        pages = await self._catalogue.msearch(new, size=size, purpose=PURPOSE)
+        self._pages.update({(plan, size): page for plan, page in zip(new, pages, strict=True)})
+        return [self._pages[plan, size] for plan in plans]
+
+
+def nearest_text(query: str, index: Index, settings: Settings) -> str:
+    """Return the rewrite of the nearest judged query that has one; empty where none is near enough."""
+    near = index.nearest(query, k=LOOK)
+    fits = (n for n in near if n.verified.text and n.similarity >= settings.serve.nearest_similarity)
+    taken = next(fits, None)
+    return taken.verified.text if taken else ""
+
+
+class Answerer:
+    """Asks all systems."""
+
+    def __init__(self, search: Search, titles: Mapping[str, str], settings: Settings) -> None:
+        self._search = search
+        self._titles = titles
+        self._settings = settings
+        self._rm3 = Rm3(search=search, titles=titles)
+
+    async def answers(
+        self, queries: Sequence[str], clicks: Clicks, index: Index, rewriter: Rewriter
+    ) -> dict[str, Answer]:
+        """Return every query's answer, from the clicks known so far, the verdicts and the policy."""
+        rewrites = await rewriter.rewrite(queries, index)
+        chosen = [self._choose(q, index, r) for q, r in zip(queries, rewrites, strict=True)]
+        synonyms = Synonyms.mine(clicks, self._titles)
+        lists = {
+            "raw": await self._rewritten(queries, [""] * len(queries)),
+            "served": await self._rewritten(queries, [c.text for c in chosen]),
+            "policy": await self._rewritten(queries, [r.text for r in rewrites]),
+            "nearest": await self._rewritten(
+                queries, [nearest_text(q, index, self._settings) for q in queries]
+            ),
+            "rm3": await self._rm3.order(queries),
+            "synonyms": await self._rewritten(queries, [synonyms.rewrite(q) for q in queries]),
+        }
+        lists |= _reordered(queries, lists["raw"], clicks)
+        return {
+            query: Answer(
+                query=query,
+                rung=chosen[i].rung.value,
+                source=chosen[i].source,
+                text=chosen[i].text,
+                claimed=_claimed(query, chosen[i], index),
+                lists={name: some[i] for name, some in lists.items()},
+            )
+            for i, query in enumerate(queries)
+        }
+
+    def _choose(self, query: str, index: Index, rewrite: Rewrite) -> Decision:
+        cached = CachedRewrite(rewrite=rewrite)
+        return choose(query, index, cached, self._settings.serve, neighbours=self._settings.policy.neighbours)
+
+    async def _rewritten(self, queries: Sequence[str], texts: Iterable[str]) -> list[list[str]]:
+        return await rewritten(self._search, queries, list(texts), self._settings.plan)
+
+
+def _reordered(
+    queries: Sequence[str], raw: Sequence[Sequence[str]], clicks: Clicks
+) -> dict[str, list[list[str]]]:
+    memory, popularity = ClickMemory(clicks), Popularity.of(clicks)
+    return {
+        "click_memory": [memory.order(q, ids) for q, ids in zip(queries, raw, strict=True)],
+        "popularity": [popularity.order(ids) for ids in raw],
+    }
+
+
+def _claimed(query: str, decision: Decision, index: Index) -> float:
+    verdict = index.get(query)
+    return verdict.gain if verdict and decision.rung is Rung.VERIFIED else 0.0

@@ -1,0 +1,105 @@
+"""The parts of live traffic on keys of their own, with a clock that the log sets.
+
+Guarantees that an event reaches the stream only when the clock has come to its click, and in the order of the
+clicks: the same writer, collector, verifier and learner as in live traffic do the rest.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from redis.asyncio import Redis
+
+from agent.evaluate.baselines import Clicks
+from agent.evaluate.clicklog import Click
+from agent.retrieval import Catalogue
+from agent.settings import Settings
+from agent.verify import VerdictWriter, Verifier
+from feedback.candidates import CandidateReader
+from feedback.clock import ManualClock
+from feedback.collector import Collector
+from feedback.evidence import EvidenceReader
+from feedback.neighbours import VerifiedIndex
+from feedback.records import Action, Arm, Event
+from feedback.streams import StreamWriter
+
+BATCH = 512
+"""Events between two steps of the collector; the clock stands at the newest of them."""
+
+
+def event_of(click: Click, tenant: str) -> Event:
+    """Return the event of a click, as a shop would send it; its page was not ours, and is not known."""
+    return Event(
+        event_id=click.event_id,
+        tenant=tenant,
+        user_query=click.user_query,
+        client_id=click.client_id,
+        session_id=click.client_id,
+        action_name=Action.CLICK,
+        object_id=click.object_id,
+        occurred_at_ms=click.click_at_ms,
+        arm=Arm.LOG,
+    )
+
+
+class World:
+    """Writer, collector, evidence, verifier and verdicts of one played log."""
+
+    def __init__(
+        self, clicks: Sequence[Click], redis: Redis, catalogue: Catalogue, settings: Settings
+    ) -> None:
+        self._arriving = sorted(clicks, key=lambda c: c.click_at_ms)
+        self._played = 0
+        self._redis = redis
+        self._settings = settings
+        keys = settings.keys
+        self.clock = ManualClock(self._arriving[0].click_at_ms)
+        self.evidence = EvidenceReader(redis, keys, settings.feedback, self.clock)
+        self._writer = StreamWriter(redis, keys, settings.feedback)
+        self._collector = Collector(redis, keys, settings.feedback, self.clock)
+        self.verifier = Verifier(
+            self.evidence,
+            CandidateReader(redis, keys, self.evidence),
+            catalogue,
+            VerdictWriter(redis, keys),
+            settings,
+            self.clock,
+        )
+        self.index = VerifiedIndex()
+        self._known: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+
+    @property
+    def known(self) -> Clicks:
+        """The clicks that were played so far."""
+        return self._known
+
+    @property
+    def left(self) -> int:
+        """Clicks that were not played yet."""
+        return len(self._arriving) - self._played
+
+    async def play_until(self, at_ms: int) -> int:
+        """Play all clicks before that time and set the clock to it; return how many."""
+        first = self._played
+        while batch := self._next(at_ms):
+            self.clock.now_ms = max(self.clock.now_ms, batch[-1].click_at_ms)
+            await self._writer.add_events([event_of(click, self._settings.tenant) for click in batch])
+            while await self._collector.step():
+                pass
+            for click in batch:
+                self._known[click.query][click.object_id] += 1.0
+        self.clock.now_ms = max(self.clock.now_ms, at_ms)
+        return self._played - first
+
+    def _next(self, at_ms: int) -> Sequence[Click]:
+        batch = self._arriving[self._played : self._played + BATCH]
+        batch = [click for click in batch if click.click_at_ms < at_ms]
+        self._played += len(batch)
+        return batch
+
+    async def judge_moved(self) -> int:
+        """Let the verifier judge until nothing has moved, and follow its verdicts; return how many it gave."""
+        judged = 0
+        while (done := await self.verifier.step()).n:
+            judged += done.n
+        await self.index.refresh(self._redis, self._settings.keys)
+        return judged
