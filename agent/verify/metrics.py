@@ -1,0 +1,9 @@
+"""The verifier's metrics, declared once."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+JUDGED = Counter("unseen_verifier_judged_total", "Queries judged, by how the judgement ended.", ["reason"])
+WRITTEN = Counter("unseen_verifier_verdicts_total", "Verdicts written, by kind.", ["kind"])
+SERVING = Gauge("unseen_verifier_serving", "Queries with a verified rewrite.")
+PASS_SECONDS = Histogram("unseen_verifier_pass_seconds", "Time of a pass over moved queries.")
+FAILURES = Counter("unseen_verifier_failures_total", "Passes that failed and are tried again.", ["reason"])

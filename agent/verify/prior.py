@@ -1,0 +1,138 @@
+"""How much a query's clicks say beyond what rank and popularity say: fitted, not set. Pure.
+
+The prior of a query's clicks is a Dirichlet distribution around a mixture of two explanations that need no
+relevance at all, the raw page's ranks and the shop's popularity. Its concentration is what the clicks of one
+half of the clients predict of the other half's (empirical Bayes by predictive likelihood). Where shoppers
+click what fits their query, a few clicks predict the next ones and the concentration is small; where they
+click by rank or by popularity only, no number of clicks does, the concentration runs to its bound and no
+candidate can win. The same for pages that were logged, by objects instead of shares.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agent.verify.shop import Observed, Shop, actions_of
+from feedback.evidence import FOLDS
+
+CONCENTRATIONS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 256.0, 1024.0)
+PAGE_SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.97)
+MIN_ROWS = 30
+"""Below it the default prior stands."""
+MAX_WEIGHT = 3.0
+"""A query weighs as so many clicks at most, so that a few frequent ones do not decide for all."""
+CLEAR = 3.0
+"""Nats by which queries must matter before pages are believed."""
+
+Column = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prior:
+    """What is believed of a query before its clicks."""
+
+    concentration: float = 1.0
+    """Clicks that the background is worth against a query's own."""
+    page_share: float = 0.5
+    """Of clicks that fall on the raw page by rank, where it is not empty; the rest by popularity."""
+    alpha: float = 4.0
+    """Examinations that the shop's mean is worth against an object's own."""
+    queries_matter: bool = True
+    """Whether an object's rate differs from query to query; false: clicks follow objects alone."""
+
+
+def fit(observed: Iterable[Observed], shop: Shop, *, alpha: float) -> Prior:
+    """Return the prior under which each half of the clients predicts the other best; alpha at least that."""
+    seen = list(observed)
+    concentration, page_share = _fit_shares(_share_rows(seen, shop))
+    shrink, matter = _fit_rates(_rate_rows(seen, shop))
+    return Prior(
+        concentration=concentration,
+        page_share=page_share,
+        alpha=max(alpha, shrink),
+        queries_matter=matter,
+    )
+
+
+def _halves(observed: Sequence[Observed]) -> Iterable[tuple[Observed, int]]:
+    return ((one, i) for one in observed for i in range(FOLDS))
+
+
+def _share_rows(observed: Sequence[Observed], shop: Shop) -> Column:
+    """Return rows (weight, seen in the other half, the other half's total, page, elsewhere, has a page)."""
+    rows: list[tuple[float, ...]] = []
+    for one, i in _halves(observed):
+        told = actions_of(one.evidence.fold(i), shop.settings)
+        asked = actions_of(one.evidence.fold(1 - i), shop.settings)
+        if not told or not asked:
+            continue
+        n_told, n_asked = sum(told.values()), sum(asked.values())
+        page = shop.page(one.raw_ids)
+        others = shop.without(actions_of(one.evidence.merged(), shop.settings))
+        rows += [
+            (
+                a / n_asked * min(n_asked, MAX_WEIGHT),
+                told.get(d, 0.0),
+                n_told,
+                page.get(d, 0.0),
+                others.share(d),
+                float(bool(page)),
+            )
+            for d, a in asked.items()
+        ]
+    return np.array(rows, dtype=np.float64).reshape(-1, 6)
+
+
+def _fit_shares(rows: Column) -> tuple[float, float]:
+    default = Prior()
+    if len(rows) < MIN_ROWS:
+        return default.concentration, default.page_share
+    weight, told, n_told, page, elsewhere, has_page = rows.T
+    best = (-np.inf, default.concentration, default.page_share)
+    for share in PAGE_SHARES:
+        base = has_page * share * page + (1 - has_page * share) * elsewhere
+        for c in CONCENTRATIONS:
+            fit_of = float((weight * np.log((c * base + told) / (c + n_told))).sum())
+            best = max(best, (fit_of, c, share))
+    return best[1], best[2]
+
+
+def _rate_rows(observed: Sequence[Observed], shop: Shop) -> Column:
+    """Return rows (actions, examinations, the other half's actions and examinations, elsewhere, mean)."""
+    weight, mu = shop.settings.action_weight, shop.totals.mu
+    rows: list[tuple[float, ...]] = []
+    for one, i in _halves(observed):
+        told, asked, both = one.evidence.fold(i), one.evidence.fold(1 - i), one.evidence.merged()
+        others = shop.without({})
+        rows += [
+            (
+                e.actions(weight),
+                max(e.examinations, e.clicks),
+                told[d].actions(weight),
+                max(told[d].examinations, told[d].clicks),
+                others.rate(d, both[d]),
+                mu,
+            )
+            for d, e in asked.items()
+            if e.examinations > 0 and d in told and told[d].examinations > 0
+        ]
+    return np.array(rows, dtype=np.float64).reshape(-1, 6)
+
+
+def _fit_rates(rows: Column) -> tuple[float, bool]:
+    """Return the shrinkage to the shop's mean, and whether queries matter beside objects."""
+    if len(rows) < MIN_ROWS or rows[:, 0].sum() < MIN_ROWS / 2:
+        return 0.0, True
+    by_mean = [_predicts(rows, c, rows[:, 5]) for c in CONCENTRATIONS]
+    by_object = [_predicts(rows, c, rows[:, 4]) for c in CONCENTRATIONS]
+    matter = max(by_object) - by_object[-1] > CLEAR
+    return CONCENTRATIONS[int(np.argmax(by_mean))], matter
+
+
+def _predicts(rows: Column, strength: float, mean: Column) -> float:
+    """Return the Poisson log-likelihood of one half's actions given the other half's, up to a constant."""
+    acted, examined, told, told_examined = rows[:, 0], rows[:, 1], rows[:, 2], rows[:, 3]
+    rate = np.maximum((told + strength * mean) / (told_examined + strength), 1e-9)
+    return float((acted * np.log(rate) - examined * rate).sum())

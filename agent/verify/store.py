@@ -1,0 +1,92 @@
+"""Writes verdicts: the only writer of verified entries, under a lease.
+
+Guarantees that a batch of verdicts becomes visible at once and in order, and that a verifier which lost its
+lease while it judged writes nothing.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import cast
+
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import WatchError
+
+from agent.errors import Transient
+from agent.verify.metrics import WRITTEN
+from feedback.evidence import query_field
+from feedback.keys import Keys
+from feedback.records import Verified
+from feedback.stores import Lease
+
+LEASE_S = 30.0
+
+
+class LeaseLostError(Transient):
+    """Another verifier acts now."""
+
+
+class VerdictWriter:
+    """Sets and withdraws verdicts."""
+
+    def __init__(self, redis: Redis, keys: Keys, *, lease_s: float = LEASE_S) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._lease = Lease(redis, keys.lease("verifier"), ttl_s=lease_s)
+
+    async def hold(self) -> bool:
+        """Take or renew the lease; return whether this verifier acts."""
+        return await self._lease.hold()
+
+    async def release(self) -> None:
+        """Let another verifier act."""
+        await self._lease.release()
+
+    async def all(self) -> dict[str, Verified]:
+        """Return every verdict by ``segment|query``."""
+        stored = cast("Mapping[bytes, bytes]", await self._redis.hgetall(self._keys.verified()))
+        return {name.decode(): msgspec.json.decode(text, type=Verified) for name, text in stored.items()}
+
+    async def write(self, verdicts: Iterable[Verified], withdrawn: Iterable[str] = ()) -> int:
+        """Set verdicts and take out those named ``segment|query``; return the newest sequence number.
+
+        Raises:
+            LeaseLostError: nothing was written.
+        """
+        changes: list[tuple[str, Verified | None]] = [
+            *((query_field(v.segment, v.query), v) for v in verdicts),
+            *((name, None) for name in withdrawn),
+        ]
+        if not changes:
+            return 0
+        if not await self._lease.hold():
+            raise LeaseLostError("another verifier holds the lease")
+        newest = int(await self._redis.incrby(self._keys.verified_seq(), len(changes)))
+        await self._commit(changes, newest - len(changes) + 1)
+        for _, verdict in changes:
+            WRITTEN.labels(kind=_kind(verdict)).inc()
+        return newest
+
+    async def _commit(self, changes: list[tuple[str, Verified | None]], first_seq: int) -> None:
+        keys = self._keys
+        async with self._redis.pipeline(transaction=True) as pipe:
+            await pipe.watch(self._lease.key)
+            if await pipe.get(self._lease.key) != self._lease.token:
+                raise LeaseLostError("another verifier holds the lease")
+            pipe.multi()  # type: ignore[no-untyped-call]
+            for seq, (name, verdict) in enumerate(changes, start=first_seq):
+                if verdict is None:
+                    pipe.hdel(keys.verified(), name)
+                else:
+                    numbered = msgspec.structs.replace(verdict, seq=seq)
+                    pipe.hset(keys.verified(), name, cast("str", msgspec.json.encode(numbered)))
+                pipe.zadd(keys.verified_order(), {name: seq})
+            try:
+                await pipe.execute()
+            except WatchError as error:
+                raise LeaseLostError("the lease changed hands") from error
+
+
+def _kind(verdict: Verified | None) -> str:
+    if verdict is None:
+        return "withdrawn"
+    return "rewrite" if verdict.text else "nothing to add"

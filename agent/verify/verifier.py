@@ -1,0 +1,243 @@
+"""Judges queries whose evidence moved, on the live catalogue, and writes what is to be served.
+
+Guarantees that a failed search yields no verdict, that a query is judged on the lists and the evidence of one
+pass, and that a verdict is written only under the lease. A query whose evidence hardly moved is passed over;
+served queries are judged again from time to time, since the catalogue moves without telling.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from agent.policy.plan import Plan, plan
+from agent.settings import Settings
+from agent.verify.judge import Judge, Judgement, Listed, Reason
+from agent.verify.metrics import JUDGED, PASS_SECONDS, SERVING
+from agent.verify.prior import Prior, fit
+from agent.verify.searching import Catalogue, Pages, pages_by_query
+from agent.verify.shop import Observed, Shop
+from agent.verify.standing import Standing, Standings, due
+from agent.verify.store import VerdictWriter
+from feedback.candidates import Candidate, CandidateReader
+from feedback.clock import Clock
+from feedback.evidence import EvidenceReader, Moved, QueryEvidence, query_field
+from feedback.records import Verified
+from feedback.text import digest
+
+GROWTH = 0.1
+"""Share by which a query's evidence must have moved to be judged again."""
+RECHECK_S = 300.0
+"""A served query is judged again after that time at the latest, where there is nothing newer to do."""
+SAMPLE = 2000
+"""Queries judged last, from which the prior is fitted."""
+CANDIDATE_READS = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What one pass did."""
+
+    n: int = 0
+    """Moved queries that were dealt with; 0: nothing had moved, or another verifier acts."""
+    reasons: Mapping[str, int] = field(default_factory=dict)
+    """Queries judged, by how it ended; not those passed over."""
+    written: int = 0
+    withdrawn: int = 0
+
+
+class Verifier:
+    """The verifier of one tenant."""
+
+    def __init__(
+        self,
+        evidence: EvidenceReader,
+        candidates: CandidateReader,
+        catalogue: Catalogue,
+        writer: VerdictWriter,
+        settings: Settings,
+        clock: Clock,
+    ) -> None:
+        self._evidence = evidence
+        self._candidates = candidates
+        self._catalogue = catalogue
+        self._writer = writer
+        self._settings = settings
+        self._clock = clock
+        self._since: dict[int, int] = {}
+        self._standings = Standings()
+        self._restored = False
+        self._sample: dict[str, Observed] = {}
+        self._fitted_on = 0
+        self._seen = 0
+        self.prior = Prior(alpha=settings.verify.prior_examinations)
+        """As fitted last."""
+        self.reasons: Counter[str] = Counter()
+        """Queries judged so far, by how it ended."""
+
+    @property
+    def serving(self) -> int:
+        """Queries with a verified rewrite."""
+        return self._standings.serving
+
+    async def step(self) -> Judged:
+        """Deal with one batch of moved queries; raises SearchFailed, LeaseLostError and redis errors.
+
+        After an error the same batch is moved still.
+        """
+        if not await self._acts():
+            return Judged()
+        with PASS_SECONDS.time():
+            moved = await self._evidence.moved(self._since, self._settings.verify.batch)
+            done = await self._judge([(m.segment, m.query) for m in moved], growth=GROWTH)
+        self._passed(moved)
+        return Judged(n=len(moved), reasons=done.reasons, written=done.written, withdrawn=done.withdrawn)
+
+    async def recheck(self) -> Judged:
+        """Judge again a batch of served queries whose turn it is; raises as `step` does."""
+        if not await self._acts():
+            return Judged()
+        before_ms = self._clock() - int(RECHECK_S * 1000)
+        names = self._standings.stalest(before_ms, self._settings.verify.batch)
+        return await self._judge([_split(name) for name in names], growth=0.0)
+
+    async def _acts(self) -> bool:
+        if not await self._writer.hold():
+            self._restored = False
+            return False
+        if not self._restored:
+            self._standings.restore(await self._writer.all())
+            self._since.clear()
+            self._restored = True
+        return True
+
+    def _passed(self, moved: Sequence[Moved]) -> None:
+        for m in moved:
+            self._since[m.partition] = max(m.seq, self._since.get(m.partition, 0))
+
+    async def _judge(self, queries: Sequence[tuple[str, str]], *, growth: float) -> Judged:
+        evidence = [e for e in await self._read(queries) if self._is_due(e, growth)]
+        if not evidence:
+            return Judged()
+        limit = self._settings.verify.candidates
+        found = await self._candidates_of(evidence, limit)
+        plans = [self._plans(e, candidates) for e, candidates in zip(evidence, found, strict=True)]
+        depth = self._settings.verify.depth
+        pages = await pages_by_query(self._catalogue, [list(p) for p in plans], size=depth)
+        shop = Shop(totals=await self._evidence.totals(), settings=self._settings.feedback)
+        searched = [(e, p, page) for e, p, page in zip(evidence, plans, pages, strict=True) if page]
+        observed = [_observed(e, page) for e, _, page in searched]
+        self._learn_prior(observed, shop)
+        judge = Judge(shop=shop, prior=self.prior, settings=self._settings.verify)
+        reasons: Counter[str] = Counter()
+        for one, (_, texts, page) in zip(observed, searched, strict=True):
+            reasons[self._take(judge, one, texts, page)] += 1
+        written, withdrawn = await self._write([_name(one.evidence) for one in observed])
+        self._count(reasons)
+        return Judged(n=len(evidence), reasons=reasons, written=written, withdrawn=withdrawn)
+
+    async def _read(self, queries: Sequence[tuple[str, str]]) -> list[QueryEvidence]:
+        by_segment: dict[str, list[str]] = {}
+        for segment, query in queries:
+            by_segment.setdefault(segment, []).append(query)
+        return [e for s, names in by_segment.items() for e in await self._evidence.read(names, s)]
+
+    def _is_due(self, evidence: QueryEvidence, growth: float) -> bool:
+        return due(self._standings.get(_name(evidence)), _amount(evidence), growth=growth)
+
+    async def _candidates_of(self, evidence: Sequence[QueryEvidence], limit: int) -> list[list[Candidate]]:
+        at_once = asyncio.Semaphore(CANDIDATE_READS)
+
+        async def read(one: QueryEvidence) -> list[Candidate]:
+            async with at_once:
+                return await self._candidates.candidates(one, limit)
+
+        return await asyncio.gather(*(read(one) for one in evidence))
+
+    def _plans(self, evidence: QueryEvidence, candidates: Sequence[Candidate]) -> dict[Plan, str]:
+        """Return the plans to search, raw first, each with the text of its best supported candidate."""
+        plans = {Plan(user_query=evidence.query): ""}
+        for candidate in candidates:
+            plans.setdefault(_planned(evidence.query, candidate.text, self._settings), candidate.text)
+        return plans
+
+    def _learn_prior(self, observed: Sequence[Observed], shop: Shop) -> None:
+        """Fit the prior again once the sample has changed by a tenth."""
+        for one in observed:
+            self._sample.pop(_name(one.evidence), None)
+            self._sample[_name(one.evidence)] = one
+        while len(self._sample) > SAMPLE:
+            self._sample.pop(next(iter(self._sample)))
+        self._seen += len(observed)
+        if self._seen - self._fitted_on >= GROWTH * min(self._fitted_on, SAMPLE):
+            self.prior = fit(self._sample.values(), shop, alpha=self._settings.verify.prior_examinations)
+            self._fitted_on = self._seen
+
+    def _take(self, judge: Judge, observed: Observed, texts: Mapping[Plan, str], pages: Pages) -> Reason:
+        listed = [Listed(text=text, object_ids=pages[p]) for p, text in texts.items() if text]
+        judgement = judge.judge(observed, listed)
+        standing = Standing(
+            best=self._claim(observed, judgement),
+            amount=_amount(observed.evidence),
+            judged_at_ms=self._clock(),
+        )
+        self._standings.put(_name(observed.evidence), standing)
+        return judgement.reason
+
+    def _claim(self, observed: Observed, judgement: Judgement) -> Verified:
+        evidence, depth = observed.evidence, self._settings.verify.depth
+        listed = judgement.listed if judgement.reason is Reason.CLAIM else None
+        text = listed.text if listed else ""
+        posterior = judgement.posterior
+        return Verified(
+            query=evidence.query,
+            segment=evidence.segment,
+            text=text,
+            form=plan(evidence.query, text, self._settings.plan).form,
+            gain=posterior.mean if listed else 0.0,
+            gain_sd=posterior.sd if listed else 0.0,
+            p_harm=posterior.p_harm if listed else 0.0,
+            support=judgement.support,
+            fingerprint=fingerprint(observed.raw_ids, listed.object_ids if listed else (), depth),
+            changes=listed is not None,
+            evidence_seq=evidence.seq,
+            made_at_ms=self._clock(),
+        )
+
+    async def _write(self, judged: Sequence[str]) -> tuple[int, int]:
+        verdicts, withdrawn = self._standings.changes(judged, self._settings.verify.max_harm)
+        await self._writer.write(verdicts, withdrawn)
+        self._standings.written([(query_field(v.segment, v.query), v) for v in verdicts], withdrawn)
+        SERVING.set(self.serving)
+        return len(verdicts), len(withdrawn)
+
+    def _count(self, reasons: Counter[str]) -> None:
+        self.reasons.update(reasons)
+        for reason, n in reasons.items():
+            JUDGED.labels(reason=reason).inc(n)
+
+
+def fingerprint(raw_ids: Sequence[str], other_ids: Sequence[str], depth: int) -> str:
+    """Return what both first pages were, in 16 characters."""
+    return digest("\x1f".join([*raw_ids[:depth], "\x1e", *other_ids[:depth]]))
+
+
+def _planned(query: str, text: str, settings: Settings) -> Plan:
+    return plan(query, text, settings.plan)
+
+
+def _observed(evidence: QueryEvidence, pages: Pages) -> Observed:
+    return Observed(evidence=evidence, raw_ids=pages[Plan(user_query=evidence.query)])
+
+
+def _amount(evidence: QueryEvidence) -> float:
+    return sum(e.examinations + e.clicks for e in evidence.merged().values())
+
+
+def _name(evidence: QueryEvidence) -> str:
+    return query_field(evidence.segment, evidence.query)
+
+
+def _split(name: str) -> tuple[str, str]:
+    segment, _, query = name.partition("|")
+    return segment, query
