@@ -12,11 +12,13 @@ from typing import Any
 
 from agent.demo.client import Gateway, Page
 from agent.demo.shop import Query, oracle_rewrite, relevance
-from agent.evaluate.baselines import SynonymMiner, click_memory, rm3
+from agent.evaluate.baselines import ClickMemory, Rm3, clicks_of, rewritten
 from agent.evaluate.metrics import ndcg
-from agent.policy.plan import Plan, plan
+from agent.evaluate.synonyms import Synonyms
+from agent.policy.plan import Plan
 from agent.retrieval import Catalogue, Results
 from agent.settings import PlanSettings
+from feedback.text import normalise
 
 AT_A_TIME = 16
 DEADLINE_S = 25.0
@@ -50,14 +52,7 @@ class Judge:
     ) -> list[Judged]:
         """Return every query judged, in order."""
         texts = [query.text for query in queries]
-        raw = await self._search([Plan(user_query=text) for text in texts])
-        rankings = {
-            "raw": [result.object_ids for result in raw],
-            "oracle": await self._rewritten(queries, oracle_rewrite),
-            "synonyms": await self._rewritten(queries, _miner(clicks, titles)),
-            "rm3": [r.object_ids for r in await self._search(_rm3(texts, raw, self._settings))],
-            "click_memory": click_memory(texts, [r.object_ids for r in raw], clicks),
-        }
+        rankings = await self._rankings(queries, texts, clicks, titles)
         pages = await self._serve(gateway, texts, on_progress)
         rankings["learned"] = [page.object_ids for page in pages]
         return [
@@ -65,19 +60,34 @@ class Judge:
                 query=query,
                 page=pages[i],
                 ndcg={name: ndcg(lists[i], relevance(query), k=10) for name, lists in rankings.items()},
-                first_before=_first(raw[i], titles),
+                first_before=_first(rankings["raw"][i], titles),
             )
             for i, query in enumerate(queries)
         ]
 
-    async def _rewritten(
-        self, queries: Sequence[Query], rewrite: Callable[[Query], str]
-    ) -> list[tuple[str, ...]]:
-        plans = [plan(query.text, rewrite(query), self._settings) for query in queries]
-        return [result.object_ids for result in await self._search(plans)]
+    async def _rankings(
+        self,
+        queries: Sequence[Query],
+        texts: Sequence[str],
+        clicks: Sequence[tuple[str, str]],
+        titles: Titles,
+    ) -> dict[str, list[Sequence[str]]]:
+        learned = clicks_of(clicks)
+        synonyms = Synonyms.mine(learned, titles)
+        memory = ClickMemory(learned)
+        raw = await rewritten(self._search, texts, [""] * len(texts), self._settings)
+        oracle = [oracle_rewrite(query) for query in queries]
+        mined = [synonyms.rewrite(text) for text in texts]
+        return {
+            "raw": [*raw],
+            "oracle": [*await rewritten(self._search, texts, oracle, self._settings)],
+            "synonyms": [*await rewritten(self._search, texts, mined, self._settings)],
+            "rm3": [*await Rm3(search=self._search, titles=titles).order(texts)],
+            "click_memory": [memory.order(normalise(q), page) for q, page in zip(texts, raw, strict=True)],
+        }
 
-    async def _search(self, plans: Sequence[Plan]) -> list[Results]:
-        return await self._catalogue.msearch(plans, size=10, purpose="evaluation")
+    async def _search(self, plans: Sequence[Plan], *, size: int) -> list[Results]:
+        return await self._catalogue.msearch(plans, size=size, purpose="evaluation")
 
     async def _serve(
         self, gateway: Gateway, texts: Sequence[str], on_progress: Callable[[int], None]
@@ -95,17 +105,8 @@ class Judge:
         return list(await asyncio.gather(*(one(text) for text in texts)))
 
 
-def _miner(clicks: Sequence[tuple[str, str]], titles: Titles) -> Callable[[Query], str]:
-    miner = SynonymMiner(clicks, titles)
-    return lambda query: miner.rewrite(query.text)
-
-
-def _rm3(texts: Sequence[str], raw: Sequence[Results], settings: PlanSettings) -> list[Plan]:
-    return [plan(text, rm3(text, results), settings) for text, results in zip(texts, raw, strict=True)]
-
-
-def _first(results: Results, titles: Titles) -> str:
-    return titles.get(results.object_ids[0], "") if results.object_ids else "(nothing found)"
+def _first(object_ids: Sequence[str], titles: Titles) -> str:
+    return titles.get(object_ids[0], "") if object_ids else "(nothing found)"
 
 
 def summary(judged: Sequence[Judged]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ removes (unless `--keep`).
 """
 
 import asyncio
+import json
 import math
 import time
 import uuid
@@ -28,7 +29,7 @@ from agent.demo.shop import Population, Product, make_shop, never_asked
 from agent.demo.stack import Child, Service, Stack, StackError, free_port, start_opensearch, start_redis
 from agent.demo.traffic import Tally, Traffic
 from agent.demo.view import View
-from agent.policy.smollm2 import ensure_model
+from agent.policy import smollm2
 from agent.retrieval import Catalogue
 from agent.settings import Settings
 from feedback.stores import connect
@@ -90,8 +91,9 @@ async def _start(options: DemoOptions, stack: Stack, view: View, cleanup: AsyncE
     cleanup.push_async_callback(catalogue.close)
     with view.step("the shop") as notes:
         shop = await asyncio.to_thread(make_shop, options.shop_seed)
-        loaded = await catalogue.create_and_load([product.document() for product in shop.products])
-        cleanup.push_async_callback(catalogue.delete_index)
+        await catalogue.create_index()
+        cleanup.push_async_callback(catalogue.drop_index)
+        loaded = await catalogue.load(json.dumps(product.document()) for product in shop.products)
         notes.append(f"{loaded.loaded:,} products, shop seed {options.shop_seed}")
     redis = connect(settings.redis.state_url, settings.redis.timeout_s)
     cleanup.push_async_callback(redis.aclose)
@@ -114,7 +116,7 @@ def _services(options: DemoOptions, stack: Stack) -> tuple[Service, Service, Pat
     opensearch, redis, model = stack.start(
         partial(start_opensearch, stack.folder, options.opensearch, spawn=stack.spawn),
         partial(start_redis, stack.folder, options.redis, spawn=stack.spawn),
-        ensure_model,
+        smollm2.folder,
     )
     return opensearch, redis, model  # type: ignore[return-value]  # three recipes, three types
 
