@@ -79,8 +79,9 @@ class ServeSettings(Section):
     explore_share: float = Field(0.1, ge=0, lt=1)
     raw_share: float = Field(0.1, ge=0, lt=1)
     """Of the searches for a query with a verified rewrite that get raw, so that it can be judged again."""
-    nearest_similarity: float = Field(0.6, gt=0, le=1)
-    """Character trigrams in common with an asked query, from which its verified rewrite is taken over."""
+    nearest_similarity: float = Field(0.4, gt=0, le=1)
+    """Character trigrams in common (Jaccard) with an asked query, from which its words and its verified
+    rewrite are taken over; chosen on a click log's eighth and ninth tenth, where .3 to .5 differ by .01."""
     replicas: int = Field(1, ge=1)
     batch: int = Field(8, ge=1)
     impression_buffer: int = Field(10_000, ge=1)

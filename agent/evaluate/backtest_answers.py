@@ -11,7 +11,7 @@ from agent.evaluate.baselines import ClickMemory, Clicks, Popularity, Rm3, Searc
 from agent.evaluate.synonyms import Synonyms
 from agent.policy.plan import Plan
 from agent.retrieval import Catalogue, Results
-from agent.serve.ladder import LOOK, Decision, Index, choose
+from agent.serve.ladder import Decision, Index, choose, from_nearest
 from agent.settings import Settings
 from feedback.records import CachedRewrite, Rewrite, Rung
 
@@ -41,14 +41,6 @@ class RememberedSearch:
         return [self._pages[plan, size] for plan in plans]
 
 
-def nearest_text(query: str, index: Index, settings: Settings) -> str:
-    """Return the rewrite of the nearest judged query that has one; empty where none is near enough."""
-    near = index.nearest(query, k=LOOK)
-    fits = (n for n in near if n.verified.text and n.similarity >= settings.serve.nearest_similarity)
-    taken = next(fits, None)
-    return taken.verified.text if taken else ""
-
-
 class Answerer:
     """Asks all systems."""
 
@@ -70,7 +62,7 @@ class Answerer:
             "served": await self._rewritten(queries, [c.text for c in chosen]),
             "policy": await self._rewritten(queries, [r.text for r in rewrites]),
             "nearest": await self._rewritten(
-                queries, [nearest_text(q, index, self._settings) for q in queries]
+                queries, [from_nearest(q, index, self._settings.serve) for q in queries]
             ),
             "rm3": await self._rm3.order(queries),
             "synonyms": await self._rewritten(queries, [synonyms.rewrite(q) for q in queries]),

@@ -49,7 +49,7 @@ class World:
     ) -> None:
         self._arriving = sorted(clicks, key=lambda c: c.click_at_ms)
         self._played = 0
-        self._redis = redis
+        self.redis = redis
         self._settings = settings
         keys = settings.keys
         self.clock = ManualClock(self._arriving[0].click_at_ms)
@@ -97,9 +97,9 @@ class World:
         return batch
 
     async def judge_moved(self) -> int:
-        """Let the verifier judge until nothing has moved, and follow its verdicts; return how many it gave."""
+        """Let the verifier judge until nothing has moved, and follow its verdicts; return how many."""
         judged = 0
         while (done := await self.verifier.step()).n:
             judged += done.n
-        await self.index.refresh(self._redis, self._settings.keys)
+        await self.index.refresh(self.redis, self._settings.keys)
         return judged
