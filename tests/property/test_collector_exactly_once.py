@@ -136,19 +136,27 @@ def crashing(partition: Partition, crashes: list[str]):  # type: ignore[no-untyp
 
 
 async def collect(redis: Redis, keys: Keys, crashes: list[str]) -> None:
-    """Collect to the end; after each crash another collector goes on."""
-    while True:
-        collector = Crashing(redis, keys, SETTINGS, ManualClock(NOW_MS))
-        collector.crashes = crashes
-        try:
-            while await collector.step():
-                pass
-        except RedisConnectionError:
-            continue
-        else:
-            return
-        finally:
+    """Collect to the end; after a crash the same collector goes on, or another one."""
+    collector = Crashing(redis, keys, SETTINGS, ManualClock(NOW_MS))
+    collector.crashes = crashes
+    try:
+        while await collector.step():
+            pass
+    except RedisConnectionError:
+        if len(crashes) % 2:
             await collector.release()
+            await collect(redis, keys, crashes)
+            return
+        while await collector_step(collector):
+            pass
+    await collector.release()
+
+
+async def collector_step(collector: Crashing) -> bool:
+    try:
+        return bool(await collector.step())
+    except RedisConnectionError:
+        return True
 
 
 async def play(url: str, sent: list[Record], crashes: list[str], keys: Keys) -> None:

@@ -141,6 +141,8 @@ async def test_an_event_before_its_page_waits_and_one_whose_page_never_comes_is_
     await shop.writer.add_impressions([page])
     await shop.collect()
     assert (await shop.reader.read(["couch"]))[0].clicks == pytest.approx(1.0)
+    kept = await shop.redis.hkeys(shop.keys.join(shop.keys.partition_of("couch"), page.query_id))
+    assert sorted(kept) == [b"a:click:B", b"page"]  # nothing waits any more
     shop.clock.advance(DAY_S + 1)
     await shop.show("couch", "A")
     await shop.collect()
