@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.verify.shop import Observed, Shop, actions_of
-from feedback.evidence import FOLDS
+from feedback.evidence import FOLDS, ObjectEvidence
 
 CONCENTRATIONS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 256.0, 1024.0)
 PAGE_SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.97)
@@ -25,6 +25,8 @@ MAX_WEIGHT = 3.0
 """A query weighs as so many clicks at most, so that a few frequent ones do not decide for all."""
 CLEAR = 3.0
 """Nats by which queries must matter before pages are believed."""
+MOST_STRENGTH = 32.0
+"""Examinations that an object's rate elsewhere may be worth where queries matter; more is its own noise."""
 
 Column = NDArray[np.float64]
 
@@ -100,39 +102,42 @@ def _fit_shares(rows: Column) -> tuple[float, float]:
 
 
 def _rate_rows(observed: Sequence[Observed], shop: Shop) -> Column:
-    """Return rows (actions, examinations, the other half's actions and examinations, elsewhere, mean)."""
-    weight, mu = shop.settings.action_weight, shop.totals.mu
+    """Return rows (actions, examinations) of an object: one half, the other half, all other queries; mean."""
+    mu = shop.totals.mu
     rows: list[tuple[float, ...]] = []
     for one, i in _halves(observed):
         told, asked, both = one.evidence.fold(i), one.evidence.fold(1 - i), one.evidence.merged()
-        others = shop.without({})
-        rows += [
-            (
-                e.actions(weight),
-                max(e.examinations, e.clicks),
-                told[d].actions(weight),
-                max(told[d].examinations, told[d].clicks),
-                others.rate(d, both[d]),
-                mu,
-            )
-            for d, e in asked.items()
-            if e.examinations > 0 and d in told and told[d].examinations > 0
-        ]
-    return np.array(rows, dtype=np.float64).reshape(-1, 6)
+        for d, e in asked.items():
+            if e.examinations > 0 and d in told and told[d].examinations > 0:
+                own, whole = _counts(both[d], shop), _counts(shop.totals.object(d), shop)
+                others = max(0.0, whole[0] - own[0]), max(0.0, whole[1] - own[1])
+                rows.append((*_counts(e, shop), *_counts(told[d], shop), *others, mu))
+    return np.array(rows, dtype=np.float64).reshape(-1, 7)
+
+
+def _counts(evidence: ObjectEvidence, shop: Shop) -> tuple[float, float]:
+    return evidence.actions(shop.settings.action_weight), max(evidence.examinations, evidence.clicks)
 
 
 def _fit_rates(rows: Column) -> tuple[float, bool]:
-    """Return the shrinkage to the shop's mean, and whether queries matter beside objects."""
+    """Return the shrinkage to the shop's mean, and whether queries matter beside objects.
+
+    They do where a query's own examinations tell clearly more than the object's rate elsewhere, which itself
+    is shrunk to the mean as far as that predicts best.
+    """
     if len(rows) < MIN_ROWS or rows[:, 0].sum() < MIN_ROWS / 2:
         return 0.0, True
-    by_mean = [_predicts(rows, c, rows[:, 5]) for c in CONCENTRATIONS]
-    by_object = [_predicts(rows, c, rows[:, 4]) for c in CONCENTRATIONS]
-    matter = max(by_object) - by_object[-1] > CLEAR
-    return CONCENTRATIONS[int(np.argmax(by_mean))], matter
+    others, examined, mu = rows[:, 4], rows[:, 5], rows[:, 6]
+    elsewhere = [(others + s * mu) / (examined + s) for s in CONCENTRATIONS]
+    by_mean = [_predicts(rows, c, mu) for c in CONCENTRATIONS]
+    by_object = [max(_predicts(rows, c, mean) for mean in elsewhere) for c in CONCENTRATIONS]
+    strength = CONCENTRATIONS[int(np.argmax(by_object))]
+    clear = max(by_object) - by_object[-1] > CLEAR
+    return CONCENTRATIONS[int(np.argmax(by_mean))], clear and strength <= MOST_STRENGTH
 
 
 def _predicts(rows: Column, strength: float, mean: Column) -> float:
     """Return the Poisson log-likelihood of one half's actions given the other half's, up to a constant."""
-    acted, examined, told, told_examined = rows[:, 0], rows[:, 1], rows[:, 2], rows[:, 3]
+    acted, examined, told, told_examined = rows[:, :4].T
     rate = np.maximum((told + strength * mean) / (told_examined + strength), 1e-9)
     return float((acted * np.log(rate) - examined * rate).sum())

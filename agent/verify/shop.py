@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from feedback.evidence import Fold, ObjectEvidence, QueryEvidence, ShopTotals
+from feedback.evidence import Fold, QueryEvidence, ShopTotals
 from feedback.settings import FeedbackSettings
 
 Actions = Mapping[str, float]
@@ -62,14 +62,6 @@ class Elsewhere:
         others = max(0.0, self.shop.actions.get(object_id, 0.0) - self.own.get(object_id, 0.0))
         total = max(0.0, self.shop.total - self.own_total)
         return (others + 0.5) / (total + 0.5 * objects)
-
-    def rate(self, object_id: str, own: ObjectEvidence) -> float:
-        """Return the object's actions an examination on the other queries' pages, shrunk to the mean."""
-        mu, whole = self.shop.totals.mu, self.shop.totals.object(object_id)
-        weight = self.shop.settings.action_weight
-        examined = max(0.0, whole.examinations - own.examinations)
-        acted = max(0.0, whole.actions(weight) - own.actions(weight))
-        return (acted + mu) / (examined + 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
