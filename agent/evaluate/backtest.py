@@ -11,7 +11,7 @@ import gzip
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,7 @@ from agent.evaluate.backtest_figures import (
     rows,
     summary,
 )
-from agent.evaluate.backtest_policy import Learning, learning
+from agent.evaluate.backtest_policy import Learning, learning_policy, serving_policy
 from agent.evaluate.backtest_spans import Span, sampled, spans, steps
 from agent.evaluate.backtest_world import World
 from agent.evaluate.clicklog import GZIP_MAGIC, Click, ClickLog, read_clicks
@@ -83,7 +83,7 @@ async def run_backtest(options: BacktestOptions, settings: Settings, on_progress
         )
         world = World(log.clicks, redis, catalogue, own)
         answerer = Answerer(RememberedSearch(catalogue), titles, own)
-        async with learning(redis, catalogue, own, world) as learner:
+        async with _learner(options, own, world, catalogue) as learner:
             play = Play(options, log.clicks, parts, world=world, answerer=answerer, learner=learner)
             figures = await play.figures(on_progress)
             queries = by_query(play.judged)
@@ -97,6 +97,14 @@ async def run_backtest(options: BacktestOptions, settings: Settings, on_progress
         "notes": [NO_IMPRESSIONS],
     }
     return Report(figures=figures, queries=queries)
+
+
+def _learner(
+    options: BacktestOptions, settings: Settings, world: World, catalogue: Catalogue
+) -> AbstractAsyncContextManager[Learning]:
+    if options.learn_s > 0:
+        return learning_policy(settings, world, catalogue, seed=options.seed)
+    return serving_policy(settings)
 
 
 class Play:

@@ -1,20 +1,28 @@
 """The policy in a played log: what serves, and what learns between two slices."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Protocol
 
-from redis.asyncio import Redis
+from typing_extensions import override
 
 from agent.evaluate.backtest_figures import Figures
 from agent.evaluate.backtest_world import World
+from agent.learner.parts import Stores
+from agent.learner.session import LearnerSession, Trained
 from agent.policy.model import Policy
 from agent.policy.plan import form_of
 from agent.policy.prompt import Prompt
+from agent.release.gate import Gate
 from agent.retrieval import Catalogue
 from agent.serve.ladder import Index
-from agent.settings import Settings
+from agent.settings import Settings, WeightsSettings
+from agent.weights.store import AdapterStore
+from feedback.neighbours import VerifiedIndex
 from feedback.records import Rewrite
 
 
@@ -34,18 +42,25 @@ class Learning(Protocol):
         ...
 
 
-class PolicyRewriter:
-    """Asks one policy, one batch at a time, off the event loop."""
+class ServingPolicy:
+    """A policy that serves and does not learn, one batch at a time, off the event loop."""
 
     def __init__(self, policy: Policy, settings: Settings) -> None:
-        self._policy = policy
+        self.policy = policy
         self._settings = settings
 
     async def rewrite(self, queries: Sequence[str], index: Index) -> list[Rewrite]:
         """Return the greedy rewrite of each query."""
         prompts = [self._prompt(query, index) for query in queries]
-        groups = await asyncio.to_thread(self._policy.sample, prompts, n=1, greedy=True)
+        groups = await asyncio.to_thread(self.policy.sample, prompts, n=1, greedy=True)
         return [group[0] for group in groups]
+
+    async def learn(self, seconds: float) -> None:
+        """Do nothing."""
+
+    def figures(self) -> Figures:
+        """Return that nothing was learned."""
+        return {"updates": 0, "rollouts": 0, "seconds": 0.0, "version": 0, "published": 0, "refused": 0}
 
     def _prompt(self, query: str, index: Index) -> Prompt:
         near = index.nearest(query, k=self._settings.policy.neighbours)
@@ -53,21 +68,79 @@ class PolicyRewriter:
         return Prompt(query=query, examples=examples, form=form_of(query, self._settings.plan))
 
 
-class BasePolicy(PolicyRewriter):
-    """The base model, which does not learn."""
+class LearningPolicy(ServingPolicy):
+    """Serves what the learner published last and the gate let through."""
 
+    def __init__(
+        self, policy: Policy, session: LearnerSession, store: AdapterStore, settings: Settings
+    ) -> None:
+        super().__init__(policy, settings)
+        self._session = session
+        self._store = store
+        self._done: list[Trained] = []
+        self._published = self._refused = 0
+
+    @override
     async def learn(self, seconds: float) -> None:
-        """Do nothing."""
+        """Train, then publish one version; the old one stays where the gate refuses it."""
+        trained = await self._session.train(max_s=seconds)
+        self._done.append(trained)
+        if not trained.updates:
+            return
+        manifest = await self._session.publish()
+        if manifest is None:
+            self._refused += 1
+            return
+        self._published += 1
+        adapter = self._store.load(manifest)
+        await asyncio.to_thread(self.policy.load_adapter, adapter, manifest.version)
 
+    @override
     def figures(self) -> Figures:
-        """Return that nothing was learned."""
-        return {"updates": 0, "seconds": 0.0, "version": 0}
+        """Return what was learned so far."""
+        return {
+            "updates": sum(t.updates for t in self._done),
+            "rollouts": sum(t.rollouts for t in self._done),
+            "seconds": sum(t.seconds for t in self._done),
+            "version": self.policy.version,
+            "published": self._published,
+            "refused": self._refused,
+        }
 
 
 @asynccontextmanager
-async def learning(
-    redis: Redis, catalogue: Catalogue, settings: Settings, world: World
+async def serving_policy(settings: Settings) -> AsyncIterator[Learning]:
+    """Give the base model, which does not learn."""
+    yield ServingPolicy(await asyncio.to_thread(Policy.load, settings.policy), settings)
+
+
+@asynccontextmanager
+async def learning_policy(
+    settings: Settings, world: World, catalogue: Catalogue, *, seed: int
 ) -> AsyncIterator[Learning]:
-    """Give the learner on the world's stores."""
-    policy = await asyncio.to_thread(Policy.load, settings.policy)
-    yield BasePolicy(policy, settings)
+    """Give the live learner on the world's stores, with every processor: nothing else runs meanwhile."""
+    with TemporaryDirectory(prefix="unseen-backtest-") as folder:
+        threads = {"threads": os.cpu_count() or 1}
+        own = settings.model_copy(
+            update={
+                "data_dir": Path(folder),
+                "weights": WeightsSettings(),
+                "learner": settings.learner.model_copy(update=threads),
+                "policy": settings.policy.model_copy(update=threads),
+            }
+        )
+        stores = Stores(
+            redis=world.redis,
+            keys=own.keys,
+            evidence=world.evidence,
+            index=VerifiedIndex(),
+            catalogue=catalogue,
+            clock=world.clock,
+        )
+        store = AdapterStore(own.weights_dir)
+        session = await LearnerSession.build(own, stores, judge=Gate(own.release, store).judge, seed=seed)
+        try:
+            policy = await asyncio.to_thread(Policy.load, own.policy)
+            yield LearningPolicy(policy, session, store, own)
+        finally:
+            await session.close()

@@ -36,7 +36,7 @@ def spans(clicks: Sequence[Click], *, judge_from: float, slices: int = 10) -> li
         Permanent: ``judge_from`` leaves nothing to judge or nothing to learn from.
     """
     n = len(clicks)
-    judged = round(judge_from * n)
+    judged = int(judge_from * n + 1e-9)  # .9 of 10 is the ninth click, not the eighth
     if not 0 < judged < n:
         raise Permanent(f"--judge-from {judge_from:g} of {n} clicks leaves nothing to learn from or to judge")
     cuts = sorted({judged, *(i * n // slices for i in range(slices + 1))})

@@ -89,6 +89,7 @@ class Report:
         figures = self.figures
         gain, new = figures["intervals"]["served_minus_raw"], figures["never_seen"]
         many, verified, log = figures["many_clicks"], figures["verified"], figures["log"]
+        enough = f"{many['wins']} : {many['losses']} with {many['least']} clicks and more"
         bad = [f"{b['file']} line {b['line']}: {b['reason']}" for b in log["bad_lines"]]
         rejected = [f"catalogue line {r['line']}: {r['reason']}" for r in figures["catalogue"]["rejected"]]
         return [
@@ -97,8 +98,8 @@ class Report:
                 f"(95 %, {gain['clusters']} query clusters)"
             ),
             (
-                f"queries better {figures['wins']}, worse {figures['losses']}; of those with {many['least']} "
-                f"clicks and more {many['wins']} : {many['losses']}; never seen {new['better']} : {new['worse']}"
+                f"queries better : worse {figures['wins']} : {figures['losses']}; {enough}; "
+                f"{new['better']} : {new['worse']} never seen"
             ),
             (
                 f"verified {verified['queries']} of {verified['of']} queries; gain on later clicks over gain "
