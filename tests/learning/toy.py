@@ -6,6 +6,7 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
+from agent.errors import SearchFailed
 from agent.learner.parts import Stores
 from agent.policy.plan import Plan
 from agent.retrieval import Results
@@ -27,10 +28,9 @@ class ToyCatalogue:
         self.fail = False
 
     async def msearch(self, plans: Sequence[Plan], *, size: int = 10, purpose: str) -> list[Results]:
+        assert (size, purpose) == (10, "learner")
         self.searches += len(plans)
         if self.fail:
-            from agent.errors import SearchFailed
-
             raise SearchFailed("away")
         return [self._page(plan) for plan in plans]
 
@@ -59,10 +59,12 @@ class ToyEvidence:
         return [row for row in rows if row.seq > since.get(row.partition, 0)][:limit]
 
     async def heads(self) -> dict[int, Head]:
-        return {p: Head(seq=len(self.queries), newest_click_at_ms=1_000) for p in range(self._keys.partitions)}
+        return {
+            p: Head(seq=len(self.queries), newest_click_at_ms=1_000) for p in range(self._keys.partitions)
+        }
 
     async def read(self, queries: Sequence[str], segment: str = "all") -> list[QueryEvidence]:
-        return [QueryEvidence(query=q, seq=1, folds=(self._clicks(q), {})) for q in queries]
+        return [QueryEvidence(query=q, segment=segment, seq=1, folds=(self._clicks(q), {})) for q in queries]
 
     async def totals(self) -> ShopTotals:
         return ShopTotals(folds=({}, {}), mu=0.0)
