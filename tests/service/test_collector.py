@@ -5,10 +5,12 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
+from unittest.mock import AsyncMock
 
 import msgspec
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from feedback.candidates import CandidateReader
 from feedback.clock import ManualClock
@@ -186,6 +188,17 @@ async def test_a_deposed_owner_writes_nothing(shop: Shop) -> None:
     assert await shop.collector.step() == 0  # the other one has it
     await shop.redis.delete(shop.keys.collector_lease(p))
     await shop.collect()
+    (evidence,) = await shop.reader.read(["couch"])
+    assert evidence.merged()["A"].impressions == pytest.approx(1.0)
+
+
+async def test_a_batch_that_failed_is_applied_by_the_next_step(shop: Shop) -> None:
+    await shop.show("couch", "AB")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Partition, "commit", AsyncMock(side_effect=RedisConnectionError("away")))
+        with pytest.raises(RedisConnectionError):
+            await shop.collect()
+    assert await shop.collector.step() == 1
     (evidence,) = await shop.reader.read(["couch"])
     assert evidence.merged()["A"].impressions == pytest.approx(1.0)
 
