@@ -19,8 +19,10 @@ from feedback.evidence import FOLDS, ObjectEvidence
 
 CONCENTRATIONS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 256.0, 1024.0)
 PAGE_SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.97)
+MIN_QUERIES = 20
+"""With clicks in both halves; below it the default prior stands."""
 MIN_ROWS = 30
-"""Below it the default prior stands."""
+"""Objects with pages in both halves; below it queries are taken to matter."""
 MAX_WEIGHT = 3.0
 """A query weighs as so many clicks at most, so that a few frequent ones do not decide for all."""
 CLEAR = 3.0
@@ -63,13 +65,18 @@ def _halves(observed: Sequence[Observed]) -> Iterable[tuple[Observed, int]]:
 
 
 def _share_rows(observed: Sequence[Observed], shop: Shop) -> Column:
-    """Return rows (weight, seen in the other half, the other half's total, page, elsewhere, has a page)."""
+    """Return rows (weight, seen in the other half, the other half's total, page, elsewhere, has a page).
+
+    None where fewer queries than `MIN_QUERIES` have clicks in both halves.
+    """
     rows: list[tuple[float, ...]] = []
+    halves = 0
     for one, i in _halves(observed):
         told = actions_of(one.evidence.fold(i), shop.settings)
         asked = actions_of(one.evidence.fold(1 - i), shop.settings)
         if not told or not asked:
             continue
+        halves += 1
         n_told, n_asked = sum(told.values()), sum(asked.values())
         page = shop.page(one.raw_ids)
         others = shop.without(actions_of(one.evidence.merged(), shop.settings))
@@ -84,12 +91,14 @@ def _share_rows(observed: Sequence[Observed], shop: Shop) -> Column:
             )
             for d, a in asked.items()
         ]
+    if halves < FOLDS * MIN_QUERIES:
+        rows = []
     return np.array(rows, dtype=np.float64).reshape(-1, 6)
 
 
 def _fit_shares(rows: Column) -> tuple[float, float]:
     default = Prior()
-    if len(rows) < MIN_ROWS:
+    if not len(rows):
         return default.concentration, default.page_share
     weight, told, n_told, page, elsewhere, has_page = rows.T
     best = (-np.inf, default.concentration, default.page_share)

@@ -6,8 +6,10 @@ same clicks that judge.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from agent.settings import VerifySettings
@@ -21,9 +23,10 @@ from feedback.settings import FeedbackSettings
 QUERIES, OBJECTS, PAGE, CANDIDATES = 400, 300, 10, 4
 FEEDBACK, VERIFY = FeedbackSettings(), VerifySettings()
 SEEN = np.array(FEEDBACK.examination)
-POPULARITY = 1 / np.arange(1, OBJECTS + 1)
+Array = npt.NDArray[Any]
+POPULARITY: Array = 1 / np.arange(1, OBJECTS + 1)
 Counts = dict[str, ObjectEvidence]
-Attraction = Callable[[int, np.ndarray], np.ndarray]
+Attraction = Callable[[int, Array], Array]
 """How likely each of some objects is clicked for a query, once looked at."""
 
 
@@ -36,7 +39,7 @@ class Outcome:
     prior: Prior
 
 
-def wanted(query: int) -> np.ndarray:
+def wanted(query: int) -> Array:
     return (np.arange(2) * 150 + query * 7) % OBJECTS
 
 
@@ -48,11 +51,11 @@ def add(fold: Counts, d: int, **measures: float) -> None:
     fold[name(d)] = fold.get(name(d), ObjectEvidence()) + ObjectEvidence(**measures)
 
 
-def raw_page(rng: np.random.Generator) -> np.ndarray:
+def raw_page(rng: np.random.Generator) -> Array:
     return rng.choice(OBJECTS, PAGE, replace=False) if rng.random() > 0.1 else np.empty(0, dtype=int)
 
 
-def listed(rng: np.random.Generator, evidence: QueryEvidence, raw: np.ndarray) -> list[Listed]:
+def listed(rng: np.random.Generator, evidence: QueryEvidence, raw: Array) -> list[Listed]:
     clicked = [d for d, e in sorted(evidence.merged().items()) if e.clicks > 0]
     rest = [name(d) for d in raw]
     lists = []
@@ -63,7 +66,7 @@ def listed(rng: np.random.Generator, evidence: QueryEvidence, raw: np.ndarray) -
     return [Listed(text=f"c{i}", object_ids=ids) for i, ids in enumerate(lists)]
 
 
-def log_of(rng: np.random.Generator, shares: Callable[[int, np.ndarray], np.ndarray]) -> list[Observed]:
+def log_of(rng: np.random.Generator, shares: Callable[[int, Array], Array]) -> list[Observed]:
     """A click log without pages: each query's clicks are draws from its shares."""
     seen = []
     for q in range(QUERIES):
@@ -91,10 +94,8 @@ def pages_of(rng: np.random.Generator, attraction: Attraction) -> list[Observed]
     return seen
 
 
-def observed(q: int, raw: np.ndarray, folds: tuple[Counts, Counts]) -> Observed:
-    return Observed(
-        evidence=QueryEvidence(query=f"q{q}", folds=folds), raw_ids=tuple(name(d) for d in raw)
-    )
+def observed(q: int, raw: Array, folds: tuple[Counts, Counts]) -> Observed:
+    return Observed(evidence=QueryEvidence(query=f"q{q}", folds=folds), raw_ids=tuple(name(d) for d in raw))
 
 
 def verify(rng: np.random.Generator, world: list[Observed], truth: Attraction) -> Outcome:
@@ -122,35 +123,35 @@ def true_gain(q: int, one: Observed, found: Listed | None, truth: Attraction) ->
     discounts = 1 / np.log2(np.arange(PAGE) + 2)
 
     def dcg(ids: tuple[str, ...]) -> float:
-        return sum(gains[int(d[1:])] * discounts[r] for r, d in enumerate(ids[:PAGE]))
+        return float(sum(gains[int(d[1:])] * discounts[r] for r, d in enumerate(ids[:PAGE])))
 
-    return float(dcg(found.object_ids) - dcg(one.raw_ids))
+    return dcg(found.object_ids) - dcg(one.raw_ids)
 
 
-def nothing(_: int, objects: np.ndarray) -> np.ndarray:
+def nothing(_: int, objects: Array) -> Array:
     return np.full(len(objects), 0.2)
 
 
-def by_popularity(_: int, objects: np.ndarray) -> np.ndarray:
-    return 0.6 * np.minimum(1.0, POPULARITY[objects] * 20)
+def by_popularity(_: int, objects: Array) -> Array:
+    return np.array(0.6 * np.minimum(1.0, POPULARITY[objects] * 20))
 
 
-def by_relevance(q: int, objects: np.ndarray) -> np.ndarray:
+def by_relevance(q: int, objects: Array) -> Array:
     return np.where(np.isin(objects, wanted(q)), 0.5, 0.03)
 
 
-def popular_shares(_: int, raw: np.ndarray) -> np.ndarray:
-    return POPULARITY
+def popular_shares(_: int, raw: Array) -> Array:
+    return POPULARITY.copy()
 
 
-def rank_shares(_: int, raw: np.ndarray) -> np.ndarray:
+def rank_shares(_: int, raw: Array) -> Array:
     shares = np.zeros(OBJECTS)
     shares[raw] = SEEN[: len(raw)]
     return shares
 
 
-def relevant_shares(q: int, raw: np.ndarray) -> np.ndarray:
-    shares = 0.15 * rank_shares(q, raw) / SEEN.sum()
+def relevant_shares(q: int, raw: Array) -> Array:
+    shares: Array = 0.15 * rank_shares(q, raw) / SEEN.sum()
     shares[wanted(q)] += 0.4
     return shares
 
@@ -158,7 +159,7 @@ def relevant_shares(q: int, raw: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("seed", [0, 1, 2])
 @pytest.mark.parametrize("shares", [popular_shares, rank_shares])
 def test_a_click_log_that_rank_or_popularity_explains_verifies_nothing(
-    seed: int, shares: Callable[[int, np.ndarray], np.ndarray]
+    seed: int, shares: Callable[[int, Array], Array]
 ) -> None:
     rng = np.random.default_rng(seed)
     outcome = verify(rng, log_of(rng, shares), nothing)

@@ -1,0 +1,236 @@
+"""Clicks go in at the stream, verdicts come out of the store: real Redis, real OpenSearch."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+
+import pytest
+from redis.asyncio import Redis
+
+from agent.errors import SearchFailed
+from agent.policy.plan import Plan
+from agent.retrieval import Catalogue, Results
+from agent.settings import OpenSearchSettings, Settings
+from agent.verify import LeaseLostError, VerdictWriter, Verifier
+from agent.verify.process import run
+from feedback.candidates import CandidateReader
+from feedback.clock import ManualClock
+from feedback.collector import Collector
+from feedback.evidence import EvidenceReader
+from feedback.neighbours import VerifiedIndex
+from feedback.records import Action, Arm, Event, Verified
+from feedback.settings import RedisSettings
+from feedback.stores import connect
+from feedback.streams import StreamWriter
+
+NOW_MS = 1_790_000_000_000
+PRODUCTS = [
+    *({"id": f"sofa{i}", "title": f"grey sofa number {i}"} for i in range(3)),
+    *({"id": f"lamp{i}", "title": f"desk lamp number {i}"} for i in range(12)),
+    *({"id": f"hose{i}", "title": f"garden hose number {i}"} for i in range(12)),
+]
+
+
+@dataclass
+class Shop:
+    """A small shop with all its parts."""
+
+    settings: Settings
+    redis: Redis
+    catalogue: Catalogue
+    clock: ManualClock
+    collector: Collector
+    ids: "count[int]"
+
+    def verifier(self, catalogue: object = None) -> Verifier:
+        evidence = EvidenceReader(self.redis, self.settings.keys, self.settings.feedback, self.clock)
+        return Verifier(
+            evidence,
+            CandidateReader(self.redis, self.settings.keys, evidence),
+            catalogue or self.catalogue,  # type: ignore[arg-type]
+            VerdictWriter(self.redis, self.settings.keys),
+            self.settings,
+            self.clock,
+        )
+
+    async def click(self, query: str, object_id: str, *, times: int = 1) -> None:
+        events = [
+            Event(
+                event_id=f"e{(n := next(self.ids))}",
+                tenant=self.settings.tenant,
+                user_query=query,
+                client_id=f"client{n}",
+                action_name=Action.CLICK,
+                object_id=object_id,
+                occurred_at_ms=self.clock(),
+                arm=Arm.LOG,
+            )
+            for _ in range(times)
+        ]
+        await StreamWriter(self.redis, self.settings.keys, self.settings.feedback).add_events(events)
+
+    async def collect(self) -> None:
+        while await self.collector.step():
+            pass
+
+    async def verdicts(self) -> VerifiedIndex:
+        index = VerifiedIndex()
+        await index.refresh(self.redis, self.settings.keys)
+        return index
+
+
+@pytest.fixture
+async def shop(redis_url: str, opensearch_url: str, tenant: str) -> AsyncIterator[Shop]:
+    settings = Settings(
+        tenant=tenant,
+        redis=RedisSettings(state_url=redis_url, partitions=2),
+        opensearch=OpenSearchSettings(url=opensearch_url, index=tenant, fields=("title",)),
+    )
+    redis, clock = connect(redis_url), ManualClock(NOW_MS)
+    collector = Collector(redis, settings.keys, settings.feedback, clock)
+    async with Catalogue(settings.opensearch) as catalogue:
+        await catalogue.create_index()
+        await catalogue.load(PRODUCTS)
+        yield Shop(settings, redis, catalogue, clock, collector, count())
+        await catalogue.drop_index()
+    await redis.aclose()
+
+
+async def shoppers(shop: Shop) -> None:
+    """People who say couch and mean sofas, and others who say what they mean."""
+    for i in range(12):
+        await shop.click("desk lamp", f"lamp{i}", times=3)
+        await shop.click("garden hose", f"hose{i}", times=3)
+    for i in range(3):
+        await shop.click("couch", f"sofa{i}", times=3)
+        await shop.click("grey sofa", f"sofa{i}", times=3)
+    await shop.collect()
+
+
+async def test_from_clicks_to_a_verified_rewrite(shop: Shop) -> None:
+    await shoppers(shop)
+    judged = await shop.verifier().step()
+    assert judged.n == 4
+    index = await shop.verdicts()
+    couch = index.get("couch")
+    assert couch
+    assert (couch.text, couch.changes, couch.p_harm) == ("grey sofa", True, 0.0)
+    assert couch.gain > 0.5
+    assert couch.support == pytest.approx(9)
+    lamp = index.get("desk lamp")
+    assert lamp
+    assert lamp.text == ""  # judged, and nothing is to be added
+
+
+async def test_a_pass_ends_with_nothing_moved_and_little_news_is_passed_over(shop: Shop) -> None:
+    await shoppers(shop)
+    verifier = shop.verifier()
+    assert (await verifier.step()).n == 4
+    assert (await verifier.step()).n == 0
+    await shop.click("desk lamp", "lamp0")  # the 37th
+    await shop.collect()
+    passed_over = await verifier.step()
+    assert (passed_over.n, passed_over.reasons) == (1, {})
+    await shop.click("desk lamp", "lamp0", times=5)
+    await shop.collect()
+    assert sum((await verifier.step()).reasons.values()) == 1
+
+
+async def test_a_rewrite_whose_products_are_gone_is_withdrawn_at_its_next_check(shop: Shop) -> None:
+    await shoppers(shop)
+    verifier = shop.verifier()
+    await verifier.step()
+    await shop.catalogue.delete([f"sofa{i}" for i in range(3)])
+    await verifier.recheck()
+    assert verifier.serving == 1  # not yet its turn
+    shop.clock.advance(301)
+    await verifier.recheck()
+    couch = (await shop.verdicts()).get("couch")
+    assert couch
+    assert couch.text == ""
+    assert verifier.serving == 0
+
+
+async def test_a_failed_search_gives_no_verdict_and_the_queries_stay_moved(shop: Shop) -> None:
+    class Away:
+        async def msearch(self, plans: Sequence[Plan], **_: object) -> list[Results]:
+            raise SearchFailed(f"away for {len(plans)} searches")
+
+    await shoppers(shop)
+    verifier = shop.verifier(Away())
+    for _ in range(2):
+        with pytest.raises(SearchFailed):
+            await verifier.step()
+    assert len(await shop.verdicts()) == 0
+    verifier._catalogue = shop.catalogue
+    assert (await verifier.step()).n == 4
+
+
+async def test_a_query_that_cannot_be_searched_does_not_hold_up_the_others(shop: Shop) -> None:
+    class Picky:
+        async def msearch(self, plans: Sequence[Plan], *, size: int, purpose: str) -> list[Results]:
+            if any(p.user_query == "garden hose" for p in plans):
+                raise SearchFailed("too odd")
+            return await shop.catalogue.msearch(plans, size=size, purpose=purpose)
+
+    await shoppers(shop)
+    verifier = shop.verifier(Picky())
+    assert (await verifier.step()).n == 4
+    index = await shop.verdicts()
+    assert index.get("garden hose") is None
+    assert index.get("couch")
+    assert (await verifier.step()).n == 0
+
+
+async def test_a_second_verifier_waits_and_starts_from_what_the_first_wrote(shop: Shop) -> None:
+    await shoppers(shop)
+    first, second = shop.verifier(), shop.verifier()
+    assert (await first.step()).n == 4
+    assert (await second.step()).n == 0
+    await first._writer.release()
+    assert (await second.step()).n == 4
+    assert second.serving == 1
+    with pytest.raises(LeaseLostError):
+        await first._writer.write([], ["all|couch"])
+    assert (await shop.verdicts()).get("couch")
+
+
+async def test_verdicts_are_numbered_in_order_and_a_withdrawn_one_is_told(shop: Shop) -> None:
+    writer = VerdictWriter(shop.redis, shop.settings.keys)
+    assert await writer.write([]) == 0
+    assert await writer.write([_verdict("a"), _verdict("b")]) == 2
+    index = await shop.verdicts()
+    assert [v.seq for q in "ab" if (v := index.get(q))] == [1, 2]
+    assert await writer.write([_verdict("b")], ["all|a"]) == 4
+    assert await index.refresh(shop.redis, shop.settings.keys) == 2
+    assert index.get("a") is None
+    assert (await writer.all()).keys() == {"all|b"}
+
+
+async def test_the_process_judges_tells_its_vitals_and_ends_when_told(shop: Shop) -> None:
+    await shoppers(shop)
+    stop, key = asyncio.Event(), shop.settings.keys.vitals("verifier")
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        group.create_task(run(shop.settings, stop, clock=shop.clock))
+        while await shop.redis.hget(key, "serving") != b"1":
+            await asyncio.sleep(0.02)
+        stop.set()
+    assert await shop.redis.hget(key, "judged") == b"4"
+    assert 0 < await shop.redis.ttl(key) <= 60
+    assert not await shop.redis.exists(shop.settings.keys.lease("verifier"))
+
+
+def _verdict(query: str) -> Verified:
+    return Verified(
+        query=query,
+        text="x",
+        gain=0.1,
+        gain_sd=0.1,
+        p_harm=0.0,
+        support=1.0,
+        fingerprint="f",
+        changes=True,
+        evidence_seq=1,
+        made_at_ms=0,
+    )
