@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from ray import serve
 from ray.exceptions import RayActorError, RayError
 from ray.serve.config import HTTPOptions
+from ray.serve.schema import LoggingConfig
 
 from agent.errors import Transient
 from agent.logs import configure
@@ -38,6 +39,7 @@ QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
+LOGGING = LoggingConfig(log_level="WARNING", enable_access_log=False)  # our own metrics count requests
 log = structlog.get_logger(__name__)
 
 
@@ -134,9 +136,10 @@ def start(settings: Settings) -> str:
     serve.start(
         http_options=HTTPOptions(
             host=settings.serve.host, port=port, request_timeout_s=REQUEST_TIMEOUT_S, keep_alive_timeout_s=90
-        )
+        ),
+        logging_config=LOGGING,
     )
-    serve.run(application(settings, url), name=APPLICATION, route_prefix="/")
+    serve.run(application(settings, url), name=APPLICATION, route_prefix="/", logging_config=LOGGING)
     log.info("gateway.serving", url=url)
     return url
 

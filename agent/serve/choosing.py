@@ -74,15 +74,16 @@ class Chooser:
         """Return what to search with; never raises for what is behind it."""
         if asked.arm is Arm.HOLDBACK:
             return self._planned(asked, raw("holdback"))
+        began_s = time.monotonic()
         if asked.arm is Arm.EXPLORE:
-            explored = await self._explore(asked)
+            explored = await self._explore(asked, began_s)
             if explored is not None:
                 return explored
-        return self._planned(asked, await self._climb(asked))
+        return self._planned(asked, await self._climb(asked, began_s))
 
-    async def _explore(self, asked: Asked) -> Chosen | None:
+    async def _explore(self, asked: Asked, began_s: float) -> Chosen | None:
         """Return a drawn rewrite; None where there is none to draw yet, which asks for some."""
-        drawn = await self._draw(asked)
+        drawn = await self._draw(asked, began_s)
         if drawn is None:
             return None
         if not asked.first_page:
@@ -90,26 +91,24 @@ class Chooser:
         chosen = self._planned(asked, from_policy(drawn, "explore"))
         return replace(chosen, interleave=not chosen.plan.is_raw)
 
-    async def _draw(self, asked: Asked) -> Rewrite | None:
+    async def _draw(self, asked: Asked, began_s: float) -> Rewrite | None:
         """Draw from what shoppers proposed and lacks evidence, or the policy's samples: half and half."""
         verdict = self._known.index.get(asked.query)
         proposed = tuple(Rewrite(text=text) for text in verdict.proposals) if verdict else ()
-        samples = tuple(
-            one for one in await self._in_time(self._cache.pool(asked.query), ()) if self._may_answer(one)
-        )
+        pooled = await self._in_time(self._cache.pool(asked.query), (), began_s)
+        samples = tuple(one for one in pooled if self._may_answer(one))
         if not samples and self._settings.serve.pool_samples:
             self._live.start(self._ask(asked, Kind.POOL))
         piles = [pile for pile in (proposed, samples) if pile]
         return self._rng.choice(self._rng.choice(piles)) if piles else None
 
-    async def _climb(self, asked: Asked) -> Decision:
+    async def _climb(self, asked: Asked, began_s: float) -> Decision:
         decision = self._decide(asked, None)
         if decision.rung is Rung.VERIFIED and asked.teaches and self._in_raw_share(asked):
             return raw("share")
         if not decision.ask_policy:
             return decision
-        began_s = time.monotonic()
-        cached = await self._in_time(self._cache.get(asked.query), None)
+        cached = await self._in_time(self._cache.get(asked.query), None, began_s)
         if cached is not None and self._may_answer(cached.rewrite):
             return await self._from_cache(asked, cached, began_s)
         return await self._from_model(asked, decision, began_s)
@@ -171,10 +170,11 @@ class Chooser:
     def _in_raw_share(self, asked: Asked) -> bool:
         return in_raw_share(asked.query, asked.client_id, asked.now_ms, self._settings.serve)
 
-    async def _in_time(self, read: Awaitable[T], otherwise: T) -> T:
+    async def _in_time(self, read: Awaitable[T], otherwise: T, began_s: float) -> T:
         """Return what the cache says within the deadline."""
+        left_s = self._settings.serve.deadline_s - (time.monotonic() - began_s)
         try:
-            async with asyncio.timeout(self._settings.serve.deadline_s):
+            async with asyncio.timeout(max(0.0, left_s)):
                 return await read
         except TimeoutError:
             CACHE_FAILURES.labels(operation="slow").inc()

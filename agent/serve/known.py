@@ -50,11 +50,15 @@ class Known:
 
     async def run(self, stop: asyncio.Event, poll_s: float) -> None:
         """Refresh every ``poll_s`` until told to stop."""
+        follows = True
         while not stop.is_set():
             try:
                 await self.refresh()
+                follows = True
             except (RedisError, OSError, FeedbackError, msgspec.MsgspecError) as error:
                 REFRESH_FAILURES.inc()
-                log.warning("verdicts.not_followed", error=str(error)[:200])
+                if follows:
+                    log.warning("verdicts.not_followed", error=str(error)[:200])
+                follows = False
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), poll_s)

@@ -6,8 +6,6 @@ Guarantees that it ends as a whole: a loop that dies ends the others, and `check
 import asyncio
 import contextlib
 
-import structlog
-
 from agent.errors import Transient
 from agent.serve.asking import RewriteAsk
 from agent.serve.cache import RewriteCache
@@ -18,8 +16,6 @@ from agent.weights import AdapterStore, Registry, Watcher
 from feedback.errors import REDIS_TRANSIENT
 from feedback.records import Rewrite
 from feedback.stores import connect
-
-log = structlog.get_logger(__name__)
 
 
 def load_policy(settings: PolicySettings) -> Writes:
@@ -84,9 +80,7 @@ class RewriterReplica:
     async def _follow_revoked(self) -> None:
         while not self._stop.is_set():
             self._said["version"] = str(self.rewriter.version)
-            try:
+            with contextlib.suppress(*REDIS_TRANSIENT):  # the watcher tells of an outage; the last list holds
                 self.rewriter.revoke(frozenset(await self._registry.revoked()))
-            except REDIS_TRANSIENT as error:
-                log.warning("revoked.not_followed", error=str(error)[:200])
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), self._settings.serve.poll_s)

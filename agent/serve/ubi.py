@@ -21,6 +21,7 @@ from feedback.text import digest
 TEACHES = frozenset(action.value for action in Action)
 MAX_EVENTS = 1000
 """Of one request."""
+ObjectId = Annotated[str, StringConstraints(max_length=512)]
 Ordinal = Annotated[int, Field(ge=0, le=100_000)]
 AtMs = Annotated[int, Field(ge=0, le=2**53)]
 
@@ -34,7 +35,7 @@ class Attributes(BaseModel):
 class ObjectAttributes(Attributes):
     """What was acted on."""
 
-    object_id: OptionalIdentifier = ""
+    object_id: ObjectId = ""
 
 
 class PositionAttributes(Attributes):
@@ -68,7 +69,7 @@ class UbiEvent(Request):
     application: OptionalIdentifier = ""
     event_id: OptionalIdentifier = ""
     """Ours: the sender's own dedupe key."""
-    object_id: OptionalIdentifier = ""
+    object_id: ObjectId = ""
     """Flat form of ``event_attributes.object.object_id``."""
     ordinal: Ordinal = 0
     """Flat form of ``event_attributes.position.ordinal``: rank shown, from 1; 0 when unknown."""

@@ -1,0 +1,223 @@
+"""Stand-ins for what is behind the gateway, each of which can be told to fail."""
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from redis.asyncio import Redis
+from typing_extensions import override
+
+from agent.errors import SearchFailed, Transient
+from agent.policy.plan import Plan
+from agent.policy.prompt import Prompt
+from agent.retrieval.results import Results
+from agent.serve.asking import RewriteAsk
+from agent.serve.cache import RewriteCache
+from agent.serve.gateway import Parts
+from agent.serve.impressions import ImpressionBuffer
+from agent.serve.known import Known
+from agent.settings import Settings
+from feedback.clock import ManualClock
+from feedback.errors import Transient as FeedbackTransient
+from feedback.keys import Keys
+from feedback.neighbours import VerifiedIndex
+from feedback.records import CachedRewrite, Event, Impression, Rewrite, Verified
+from feedback.streams import StreamWriter
+
+NOW_MS = 1_795_426_200_000
+
+
+class FakeCatalogue:
+    """The raw query finds raw-1, raw-2, ...; a rewritten one finds new-1, raw-1, raw-2, ..."""
+
+    def __init__(self) -> None:
+        self.fails = False
+        self.asked: list[tuple[Plan, int, int, str]] = []
+
+    async def search(
+        self, plan: Plan, *, size: int = 10, offset: int = 0, purpose: str = "search"
+    ) -> Results:
+        if self.fails:
+            raise SearchFailed("no shard is there")
+        self.asked.append((plan, size, offset, purpose))
+        ids = [f"raw-{i}" for i in range(1, 31)]
+        found = (ids if plan.is_raw else ["new-1", *ids])[offset : offset + size]
+        return Results(
+            object_ids=tuple(found),
+            scores=tuple(1.0 / (offset + i + 1) for i in range(len(found))),
+            documents=tuple({"title": object_id} for object_id in found),
+            total=30,
+            took_ms=1,
+        )
+
+    async def msearch(
+        self, plans: Sequence[Plan], *, size: int = 10, purpose: str, documents: bool = False
+    ) -> list[Results]:
+        assert documents, "a page shows documents"
+        return [await self.search(plan, size=size, purpose=purpose) for plan in plans]
+
+    async def ready(self) -> bool:
+        return not self.fails
+
+
+class FakeRewriter:
+    """Writes what it was told; holds back while `hold` is not set."""
+
+    def __init__(self, text: str = "sofa", version: int = 1) -> None:
+        self.text = text
+        self.version = version
+        self.fails = False
+        self.asked: list[RewriteAsk] = []
+        self.finished = 0
+        self.hold = asyncio.Event()
+        self.hold.set()
+
+    async def rewrite(self, ask: RewriteAsk) -> Rewrite:
+        self.asked.append(ask)
+        await self.hold.wait()
+        if self.fails:
+            raise Transient("the replica is gone")
+        self.finished += 1
+        return Rewrite(text=self.text, version=self.version)
+
+    async def ready(self) -> bool:
+        return not self.fails
+
+
+class FakeCache(RewriteCache):
+    """A dictionary."""
+
+    def __init__(self) -> None:
+        self.rewrites: dict[str, CachedRewrite] = {}
+        self.pools: dict[str, tuple[Rewrite, ...]] = {}
+        self.hangs = False
+
+    @override
+    async def get(self, query: str) -> CachedRewrite | None:
+        if self.hangs:
+            await asyncio.Event().wait()
+        return self.rewrites.get(query)
+
+    @override
+    async def put(self, query: str, cached: CachedRewrite) -> None:
+        self.rewrites[query] = cached
+
+    @override
+    async def pool(self, query: str) -> tuple[Rewrite, ...]:
+        return self.pools.get(query, ())
+
+    @override
+    async def put_pool(self, query: str, samples: tuple[Rewrite, ...]) -> None:
+        self.pools[query] = samples
+
+
+class FakeWriter(StreamWriter):
+    """Lists in place of streams."""
+
+    def __init__(self) -> None:
+        self.fails = False
+        self.events: list[Event] = []
+        self.impressions: list[Impression] = []
+
+    @override
+    async def add_events(self, events: Sequence[Event]) -> None:
+        if self.fails:
+            raise FeedbackTransient("the stream is full")
+        self.events += events
+
+    @override
+    async def add_impressions(self, impressions: Sequence[Impression]) -> None:
+        if self.fails:
+            raise FeedbackTransient("the stream is full")
+        self.impressions += impressions
+
+
+class FakePolicy:
+    """Writes the query's first word and the version; the version changes only between two batches."""
+
+    base_model = "fake"
+
+    def __init__(self) -> None:
+        self.version = 0
+        self.batches: list[tuple[int, int, bool]] = []
+        self.fails = False
+
+    def sample(
+        self, prompts: Sequence[Prompt], *, n: int, seed: int | None = None, greedy: bool = False
+    ) -> list[list[Rewrite]]:
+        if self.fails:
+            raise RuntimeError("out of memory")
+        assert seed is None
+        self.batches.append((len(prompts), n, greedy))
+        return [[Rewrite(text=prompt.query.split()[0], version=self.version)] * n for prompt in prompts]
+
+    def load_adapter(self, state: Mapping[str, Any], version: int) -> None:
+        assert not state
+        self.version = version
+
+
+class KnownFromTest(Known):
+    """What a test says is known; nothing is read."""
+
+    @override
+    async def refresh(self) -> None:
+        return
+
+
+def verdict(query: str, text: str, **more: Any) -> Verified:  # noqa: ANN401
+    return Verified(
+        query=query,
+        text=text,
+        gain=0.1,
+        gain_sd=0.01,
+        p_harm=0.0,
+        support=5.0,
+        fingerprint="f",
+        changes=bool(text),
+        evidence_seq=1,
+        made_at_ms=0,
+        **more,
+    )
+
+
+def index_of(*verdicts: Verified) -> VerifiedIndex:
+    index = VerifiedIndex()
+    for one in verdicts:
+        index.put(f"all|{one.query}", one)
+    return index
+
+
+def settings_of(**serve: Any) -> Settings:  # noqa: ANN401
+    shares = {"holdback_share": 0.0, "explore_share": 0.0, "raw_share": 0.0, "deadline_s": 0.05}
+    return Settings.model_validate({"serve": {**shares, **serve}})
+
+
+class World:
+    """A gateway's parts, all fake, Redis away."""
+
+    def __init__(self, *verdicts: Verified, **serve: Any) -> None:  # noqa: ANN401
+        self.settings = settings_of(**serve)
+        self.catalogue = FakeCatalogue()
+        self.rewriter = FakeRewriter()
+        self.cache = FakeCache()
+        self.writer = FakeWriter()
+        self.clock = ManualClock(NOW_MS)
+        self.state = Redis.from_url("redis://127.0.0.1:1/0")
+        self.known = KnownFromTest(self.state, Keys(), index_of(*verdicts))
+        self.impressions = ImpressionBuffer(self.writer, capacity=self.settings.serve.impression_buffer)
+
+    @property
+    def parts(self) -> Parts:
+        return Parts(
+            settings=self.settings,
+            catalogue=self.catalogue,
+            state=self.state,
+            cache=self.cache,
+            known=self.known,
+            rewriter=self.rewriter,
+            writer=self.writer,
+            impressions=self.impressions,
+            clock=self.clock,
+            rng=random.Random(0),
+        )

@@ -1,0 +1,194 @@
+"""The gateway on real Redis and a search engine: what is written, and what goes on while Redis is away."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+from serve_fakes import FakeRewriter, verdict
+
+from agent.retrieval.catalogue import Catalogue
+from agent.serve.assemble import assemble
+from agent.serve.cache import RewriteCache
+from agent.serve.gateway import make_app
+from agent.serve.replica import RewriterReplica
+from agent.settings import Settings
+from feedback.clock import wall_clock
+from feedback.records import CachedRewrite, Event, Impression, Rewrite
+from feedback.stores import connect
+from feedback.streams import FIELD
+
+PRODUCTS = [
+    '{"id": "couch-1", "title": "Couch cover"}',
+    '{"id": "sofa-1", "title": "Sofa"}',
+    '{"id": "sofa-2", "title": "Sofa table"}',
+]
+WaitUntilAsync = Callable[..., Any]
+
+
+def settings_for(redis: str, opensearch: str, tenant: str, **serve: Any) -> Settings:  # noqa: ANN401
+    shares = {"holdback_share": 0, "explore_share": 0, "raw_share": 0, "poll_s": 0.02, "deadline_s": 2}
+    return Settings.model_validate(
+        {
+            "tenant": tenant,
+            "redis": {"state_url": redis, "partitions": 2, "timeout_s": 1},
+            "opensearch": {"url": opensearch, "index": tenant},
+            "policy": {"model": "tiny"},
+            "serve": {**shares, **serve},
+        }
+    )
+
+
+@asynccontextmanager
+async def gateway(settings: Settings, rewriter: Any = None) -> AsyncIterator[httpx.AsyncClient]:  # noqa: ANN401
+    async with Catalogue(settings.opensearch) as catalogue:
+        if await catalogue.create_index():
+            await catalogue.load(PRODUCTS)
+    app = make_app(assemble(settings, rewriter or FakeRewriter(), url="http://here"))
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://gateway") as http,
+    ):
+        yield http
+
+
+@pytest.fixture
+def settings(redis_url: str, fake_opensearch_url: str, tenant: str) -> Settings:
+    return settings_for(redis_url, fake_opensearch_url, tenant)
+
+
+async def search(http: httpx.AsyncClient, query: str, **more: object) -> dict[str, Any]:
+    answer = await http.post("/search", json={"user_query": query, "client_id": "c", **more})
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+async def entries(settings: Settings, stream: Callable[[int], str], kind: type) -> list[Any]:
+    redis = connect(settings.redis.state_url)
+    found: list[Any] = []
+    for partition in range(settings.redis.partitions):
+        rows: Any = await redis.xrange(stream(partition))
+        found += [msgspec.json.decode(fields[FIELD.encode()], type=kind) for _, fields in rows]
+    await redis.aclose()
+    return found
+
+
+async def store_verdict(settings: Settings, query: str, text: str, seq: int) -> None:
+    redis, keys = connect(settings.redis.state_url), settings.keys
+    name = f"all|{query}"
+    stored: Any = redis.hset(keys.verified(), name, msgspec.json.encode(verdict(query, text, seq=seq)))
+    await stored
+    await redis.zadd(keys.verified_order(), {name: seq})
+    await redis.aclose()
+
+
+@pytest.mark.parametrize("engine", ["fake_opensearch_url", "opensearch_url"])
+async def test_a_search_and_its_click_arrive_in_the_streams_of_one_partition(
+    engine: str, redis_url: str, tenant: str, request: pytest.FixtureRequest
+) -> None:
+    settings = settings_for(redis_url, request.getfixturevalue(engine), tenant)
+    async with gateway(settings) as http:
+        page = await search(http, "couch", session_id="s")
+        assert (page["source"], page["searched"]) == ("model", "couch sofa")
+        assert {hit["object_id"] for hit in page["hits"]} == {"couch-1", "sofa-1", "sofa-2"}
+        click = {
+            "action_name": "click",
+            "query_id": page["query_id"],
+            "client_id": "c",
+            "timestamp": wall_clock(),
+            "event_attributes": {"object": {"object_id": "sofa-1"}, "position": {"ordinal": 2}},
+        }
+        answer = await http.post("/events", json=click)
+        assert (answer.status_code, answer.json()) == (202, {"accepted": 1})
+        (event,) = await entries(settings, settings.keys.events, Event)
+        assert (event.object_id, event.ordinal, event.query_id) == ("sofa-1", 2, page["query_id"])
+    (shown,) = await entries(settings, settings.keys.impressions, Impression)
+    assert shown.query_id == event.query_id
+    assert shown.object_ids == tuple(hit["object_id"] for hit in page["hits"])
+    assert shown.raw_object_ids == ("couch-1",)
+
+
+async def test_a_verdict_is_served_soon_after_it_was_written_or_withdrawn(
+    settings: Settings,
+) -> None:
+    async with gateway(settings, FakeRewriter(text="")) as http, asyncio.timeout(10):
+        assert (await search(http, "couch"))["source"] == "raw:silent"
+        await store_verdict(settings, "couch", "table", seq=1)
+        while (await search(http, "couch"))["source"] != "verified":
+            await asyncio.sleep(0.01)
+        await store_verdict(settings, "couch", "", seq=2)
+        while (await search(http, "couch"))["source"] != "raw:silent":
+            await asyncio.sleep(0.01)
+
+
+async def test_a_late_rewrite_of_the_real_rewriter_fills_the_cache(
+    redis_url: str, fake_opensearch_url: str, tenant: str
+) -> None:
+    settings = settings_for(redis_url, fake_opensearch_url, tenant, deadline_s=0.001, pool_samples=2)
+    replica = RewriterReplica(settings)
+    replica.start()
+    redis = connect(redis_url)
+    cache = RewriteCache(redis, settings.keys, ttl_s=60)
+    async with gateway(settings, replica) as http, asyncio.timeout(20):
+        assert (await search(http, "green couch"))["source"] == "raw:deadline"
+        while (cached := await cache.get("green couch")) is None:
+            await asyncio.sleep(0.01)
+        assert cached.rewrite.token_logprobs
+        while len(await cache.pool("green couch")) != 2:
+            await asyncio.sleep(0.01)
+    await replica.stop()
+    await redis.aclose()
+
+
+async def test_without_redis_shoppers_are_served_and_events_are_told_to_come_again(
+    fake_opensearch_url: str, tenant: str
+) -> None:
+    settings = settings_for("redis://127.0.0.1:1/0", fake_opensearch_url, tenant)
+    async with gateway(settings) as http:
+        page = await search(http, "couch")
+        assert (page["source"], page["total"]) == ("model", 3)
+        event = {"action_name": "click", "query_id": page["query_id"], "client_id": "c", "object_id": "o"}
+        answer = await http.post("/events", json={"events": [event]})
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+        assert (await http.get("/readyz")).json()["missing"] == ["redis"]
+
+
+async def test_without_opensearch_the_error_is_an_honest_one(redis_url: str, tenant: str) -> None:
+    settings = settings_for(redis_url, "http://127.0.0.1:1", tenant)
+    app = make_app(assemble(settings, FakeRewriter()))
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://gateway") as http,
+    ):
+        answer = await http.post("/search", json={"user_query": "couch", "client_id": "c"})
+        assert (answer.status_code, answer.json()["error"]) == (503, "search_failed")
+        assert (await http.get("/readyz")).json()["missing"] == ["opensearch"]
+
+
+async def test_an_unreadable_cache_entry_is_a_miss(settings: Settings) -> None:
+    redis = connect(settings.redis.state_url)
+    cache = RewriteCache(redis, settings.keys, ttl_s=60)
+    await cache.put("couch", CachedRewrite(rewrite=Rewrite(text="sofa")))
+    (key,) = await redis.keys(f"*{settings.tenant}*")
+    assert 0 < await redis.pttl(key) <= 60_000
+    assert (await cache.get("couch")) == CachedRewrite(rewrite=Rewrite(text="sofa"))
+    await redis.set(key, b"\xc1")
+    assert await cache.get("couch") is None
+    await redis.aclose()
+
+
+async def test_the_gateway_tells_its_figures_and_its_url(settings: Settings) -> None:
+    redis = connect(settings.redis.state_url)
+    key = settings.keys.vitals("gateway")
+    async with gateway(settings) as http, asyncio.timeout(10):
+        await search(http, "couch")
+        while int(await redis.hget(key, "searches") or 0) < 1:
+            await asyncio.sleep(0.05)
+        assert await redis.hget(key, "url") == b"http://here"
+        assert 0 < await redis.ttl(key) <= 60
+    await redis.aclose()

@@ -1,0 +1,269 @@
+"""The gateway with everything behind it fake, and Redis away: what a shopper gets, whatever fails."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import pytest
+from serve_fakes import NOW_MS, World, verdict
+
+from agent.serve.arms import arm_of
+from agent.serve.asking import Kind
+from agent.serve.gateway import make_app
+from feedback.records import Arm, CachedRewrite, Rewrite, Rung
+
+
+@asynccontextmanager
+async def gateway(world: World) -> AsyncIterator[httpx.AsyncClient]:
+    app = make_app(world.parts)
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://gateway") as http,
+    ):
+        yield http
+    await world.state.aclose()
+
+
+async def ask(http: httpx.AsyncClient, query: str = "couch", **more: object) -> dict[str, Any]:
+    answer = await http.post("/search", json={"user_query": query, "client_id": "c1", **more})
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
+
+
+async def test_a_verified_rewrite_is_searched_and_its_impression_holds_both_lists() -> None:
+    world = World(verdict("couch", "sofa"))
+    async with gateway(world) as http:
+        page = await ask(http, "  Couch ", session_id="s1", size=3)
+    assert (page["rung"], page["source"], page["rewrite"]) == ("verified", "verified", "sofa")
+    assert (page["user_query"], page["searched"], page["arm"]) == ("Couch", "Couch sofa", "stable")
+    assert [(hit["object_id"], hit["ordinal"]) for hit in page["hits"]] == [
+        ("new-1", 1),
+        ("raw-1", 2),
+        ("raw-2", 3),
+    ]
+    assert page["hits"][0]["document"] == {"title": "new-1"}
+    (shown,) = world.writer.impressions
+    assert shown.query_id == page["query_id"]
+    assert shown.object_ids == ("new-1", "raw-1", "raw-2")
+    assert shown.raw_object_ids == ("raw-1", "raw-2", "raw-3")
+    assert shown.shown_at_ms == NOW_MS
+    assert (shown.rung, shown.rewrite, shown.session_id) == (Rung.VERIFIED, Rewrite(text="sofa"), "s1")
+
+
+async def test_a_raw_page_is_its_own_raw_list() -> None:
+    world = World(verdict("couch", ""))
+    async with gateway(world) as http:
+        page = await ask(http, size=2)
+    assert (page["rung"], page["source"], page["rewrite"]) == ("raw", "raw:silent", "")
+    assert world.writer.impressions[0].object_ids == ("raw-1", "raw-2")
+    assert world.writer.impressions[0].raw_object_ids == ("raw-1", "raw-2")
+
+
+async def test_a_live_rewrite_in_time_is_served_with_its_version() -> None:
+    world = World()
+    async with gateway(world) as http:
+        page = await ask(http)
+    assert (page["rung"], page["source"], page["rewrite"], page["version"]) == ("policy", "model", "sofa", 1)
+
+
+async def test_past_the_deadline_the_raw_page_comes_and_the_rewrite_is_finished() -> None:
+    world = World(deadline_s=0.02)
+    world.rewriter.hold.clear()
+    async with gateway(world) as http:
+        page = await ask(http)
+        assert (page["rung"], page["source"]) == ("raw", "raw:deadline")
+        again = await ask(http)
+        assert again["source"] == "raw:deadline"
+        assert len(world.rewriter.asked) == 1  # the second waited for the first one's rewrite
+        world.rewriter.hold.set()
+        async with asyncio.timeout(5):
+            while not world.rewriter.finished:
+                await asyncio.sleep(0)
+    assert world.rewriter.finished == 1
+
+
+async def test_a_rewriter_that_fails_costs_the_rewrite_and_not_the_page() -> None:
+    world = World()
+    world.rewriter.fails = True
+    async with gateway(world) as http:
+        page = await ask(http)
+    assert (page["source"], len(page["hits"])) == ("raw:failed", 10)
+
+
+async def test_a_cache_that_hangs_costs_the_deadline_and_not_the_page() -> None:
+    world = World(deadline_s=0.02)
+    world.cache.hangs = True
+    world.rewriter.hold.clear()
+    async with gateway(world) as http:
+        page = await ask(http)
+    assert (page["source"], len(page["hits"])) == ("raw:deadline", 10)
+
+
+async def test_a_cached_rewrite_answers_and_an_older_version_is_refreshed_behind_it() -> None:
+    world = World()
+    world.known.stable_version = 5
+    world.cache.rewrites["couch"] = CachedRewrite(rewrite=Rewrite(text="settee", version=4))
+    async with gateway(world) as http:
+        page = await ask(http)
+        assert (page["source"], page["rewrite"], page["version"]) == ("cache", "settee", 4)
+        waits = await ask(http, deadline_s=5.0, purpose="evaluation")
+    assert [one.kind for one in world.rewriter.asked] == [Kind.REFRESH, Kind.LIVE]
+    assert (waits["source"], waits["rewrite"]) == ("model", "sofa")  # who waits gets today's answer
+
+
+async def test_a_revoked_version_answers_nobody() -> None:
+    world = World()
+    world.known.revoked = frozenset({1, 4})
+    world.cache.rewrites["couch"] = CachedRewrite(rewrite=Rewrite(text="settee", version=4))
+    async with gateway(world) as http:
+        page = await ask(http)
+    assert page["source"] == "raw:revoked"
+
+
+async def test_only_opensearch_s_own_failure_is_an_error() -> None:
+    world = World(verdict("couch", "sofa"))
+    world.catalogue.fails = True
+    async with gateway(world) as http:
+        answer = await http.post("/search", json={"user_query": "couch", "client_id": "c1"})
+    assert answer.status_code == 503
+    assert answer.json() == {"error": "search_failed", "detail": "no shard is there"}
+    assert answer.headers["Retry-After"] == "1"
+
+
+async def test_holdback_clients_get_raw_whatever_is_known() -> None:
+    world = World(verdict("couch", "sofa"), holdback_share=0.999)
+    async with gateway(world) as http:
+        page = await ask(http)
+        judged = await ask(http, purpose="evaluation")
+    assert (page["arm"], page["source"]) == ("holdback", "raw:holdback")
+    assert (judged["arm"], judged["source"]) == ("stable", "verified")
+    assert len(world.writer.impressions) == 1  # an evaluation is not shown to anybody
+
+
+async def test_a_share_of_searches_for_a_verified_query_stays_raw() -> None:
+    world = World(verdict("couch", "sofa"), raw_share=0.999)
+    async with gateway(world) as http:
+        page = await ask(http)
+        judged = await ask(http, purpose="evaluation")
+    assert (page["source"], judged["source"]) == ("raw:share", "verified")
+
+
+async def test_the_explore_arm_draws_from_the_pool_and_interleaves() -> None:
+    world = World(explore_share=0.999)
+    drawn = Rewrite(text="sofa", token_ids=(1, 2), token_logprobs=(-0.5, -0.1), version=3, made_at_ms=9)
+    world.cache.pools["couch"] = (drawn,)
+    async with gateway(world) as http:
+        page = await ask(http, size=4)
+        further = await ask(http, size=4, offset=4)
+    assert (page["arm"], page["source"], page["rewrite"]) == ("explore", "explore", "sofa")
+    assert further["source"] == "raw:further_page"
+    (shown,) = world.writer.impressions
+    assert shown.rewrite == drawn
+    assert shown.arm is Arm.EXPLORE
+    assert set(shown.object_ids[:2]) == {"new-1", "raw-1"}
+    assert len(shown.teams) == 4
+    assert shown.teams[shown.object_ids.index("new-1")] == "rewrite"
+    assert shown.teams[shown.object_ids.index("raw-1")] == "both"  # ranks 1 and 2
+
+
+async def test_the_explore_arm_shows_what_shoppers_proposed_and_lacks_evidence() -> None:
+    world = World(verdict("couch", "", proposals=("settee",)), explore_share=0.999)
+    async with gateway(world) as http:
+        page = await ask(http)
+    assert (page["source"], page["rewrite"]) == ("explore", "settee")
+
+
+async def test_without_a_pool_the_explore_arm_climbs_the_ladder_and_asks_for_samples() -> None:
+    world = World(verdict("couch", "sofa"), explore_share=0.999)
+    async with gateway(world) as http:
+        page = await ask(http)
+    assert (page["arm"], page["source"]) == ("explore", "verified")
+    assert [one.kind for one in world.rewriter.asked] == [Kind.POOL]
+
+
+async def test_a_further_page_continues_the_verified_list_and_makes_no_impression() -> None:
+    world = World(verdict("couch", "sofa"))
+    async with gateway(world) as http:
+        page = await ask(http, size=2, offset=2)
+        unknown = await ask(http, "hose", offset=10)
+    assert [(hit["object_id"], hit["ordinal"]) for hit in page["hits"]] == [("raw-2", 3), ("raw-3", 4)]
+    assert unknown["source"] == "raw:further_page"
+    assert world.writer.impressions == []
+
+
+async def test_a_rewrite_of_the_query_s_own_words_is_the_raw_query() -> None:
+    world = World()
+    world.rewriter.text = "couch couch"
+    async with gateway(world) as http:
+        page = await ask(http)
+    assert (page["rung"], page["source"], page["version"]) == ("raw", "raw:silent", 1)
+    assert world.writer.impressions[0].rewrite == Rewrite(text="couch couch", version=1)
+
+
+async def test_neighbours_stand_in_the_prompt_those_without_a_rewrite_too() -> None:
+    world = World(verdict("red couch cover", ""), verdict("hose", "pipe"), nearest_similarity=0.9)
+    async with gateway(world) as http:
+        await ask(http, "couch")
+    assert world.rewriter.asked[0].examples == (("red couch cover", ""),)
+
+
+async def test_rewrite_says_what_would_be_searched_and_searches_nothing() -> None:
+    world = World(verdict("couch", "sofa"))
+    async with gateway(world) as http:
+        answer = (await http.post("/rewrite", json={"user_query": "couch"})).json()
+    assert {key: answer[key] for key in ("searched", "rewrite", "form", "rung", "source", "version")} == {
+        "searched": "couch sofa",
+        "rewrite": "sofa",
+        "form": "add",
+        "rung": "verified",
+        "source": "verified",
+        "version": 0,
+    }
+    assert world.catalogue.asked == []
+
+
+async def test_readyz_names_what_is_missing() -> None:
+    world = World()
+    world.rewriter.fails = True
+    async with gateway(world) as http:
+        assert (await http.get("/healthz")).status_code == 200
+        missing = await http.get("/readyz")
+        assert (missing.status_code, missing.json()["missing"]) == (503, ["redis", "rewriter"])
+        enough = await http.get("/readyz", params={"needs": "opensearch"})
+        assert (enough.status_code, enough.json()["missing"]) == (200, [])
+
+
+async def test_metrics_count_searches_by_arm_rung_and_source() -> None:
+    world = World(verdict("couch", "sofa"))
+    line = 'unseen_searches_total{arm="stable",purpose="search",rung="verified",source="verified"}'
+
+    async def count(http: httpx.AsyncClient) -> float:
+        lines = (await http.get("/metrics")).text.splitlines()
+        return sum(float(one.rpartition(" ")[2]) for one in lines if one.startswith(line))
+
+    async with gateway(world) as http:
+        before = await count(http)
+        await ask(http)
+        assert await count(http) == before + 1
+
+
+async def test_openapi_has_examples_for_every_request() -> None:
+    async with gateway(World()) as http:
+        paths = (await http.get("/openapi.json")).json()
+    schemas = paths["components"]["schemas"]
+    assert schemas["SearchRequest"]["examples"]
+    assert schemas["RewriteRequest"]["examples"]
+    body = paths["paths"]["/events"]["post"]["requestBody"]["content"]["application/json"]
+    assert set(body["examples"]) == {"ubi", "flat"}
+    assert "$ref" not in str(body)
+
+
+@pytest.mark.parametrize("client", ["a", "b", "c"])
+async def test_the_arm_is_the_client_s(client: str) -> None:
+    world = World(holdback_share=0.4, explore_share=0.3)
+    async with gateway(world) as http:
+        page = await ask(http, client_id=client)
+    assert page["arm"] == arm_of(client, "default", world.settings.serve).value

@@ -1,0 +1,67 @@
+from serve_fakes import index_of, verdict
+
+from agent.serve.ladder import choose, from_policy, is_stale
+from agent.settings import ServeSettings
+from feedback.records import CachedRewrite, Rewrite, Rung
+
+SETTINGS = ServeSettings(nearest_similarity=0.6)
+
+
+def cached(text: str, version: int = 3, seq: int = 0) -> CachedRewrite:
+    return CachedRewrite(rewrite=Rewrite(text=text, version=version), neighbours_seq=seq)
+
+
+def test_a_query_s_own_verified_rewrite_comes_first() -> None:
+    index = index_of(verdict("couch", "sofa"), verdict("couchs", "bench"))
+    decision = choose(" COUCH ", index, cached("settee"), SETTINGS)
+    assert (decision.rung, decision.text, decision.source) == (Rung.VERIFIED, "sofa", "verified")
+
+
+def test_a_query_judged_to_need_nothing_stays_raw_though_others_have_a_rewrite() -> None:
+    index = index_of(verdict("couch", ""), verdict("couchs", "bench"))
+    decision = choose("couch", index, cached("settee"), SETTINGS)
+    assert (decision.rung, decision.source, decision.ask_policy) == (Rung.RAW, "raw:silent", False)
+
+
+def test_the_nearest_asked_query_lends_its_words_and_its_rewrite_from_the_similarity_on() -> None:
+    # "leather couch" has 16 padded trigrams, "leather couches" 18; 13 in common of 21: .62
+    index = index_of(verdict("leather couches", "sofa"))
+    decision = choose("leather couch", index, cached("settee"), SETTINGS)
+    assert (decision.rung, decision.text, decision.source) == (
+        Rung.NEAREST,
+        "leather couches sofa",
+        "nearest",
+    )
+    assert choose("leather couch", index, None, ServeSettings(nearest_similarity=0.7)).ask_policy
+
+
+def test_without_a_near_query_the_cached_rewrite_is_the_policy_s() -> None:
+    decision = choose("couch", index_of(verdict("garden hose", "pipe")), cached("settee"), SETTINGS)
+    assert (decision.rung, decision.text, decision.source) == (Rung.POLICY, "settee", "cache")
+
+
+def test_the_policy_s_silence_is_raw_and_keeps_the_action() -> None:
+    decision = choose("couch", index_of(), cached(""), SETTINGS)
+    assert (decision.rung, decision.source) == (Rung.RAW, "raw:silent")
+    assert decision.rewrite == Rewrite(text="", version=3)
+    assert not decision.ask_policy
+
+
+def test_where_nothing_is_known_the_policy_is_asked_with_the_neighbours_as_examples() -> None:
+    index = index_of(verdict("red couch", ""), verdict("blue couch cover", "throw"), verdict("hose", "pipe"))
+    decision = choose("green couch", index, None, SETTINGS, neighbours=2)
+    assert decision.ask_policy
+    assert [near.verified.query for near in decision.neighbours] == ["red couch", "blue couch cover"]
+
+
+def test_a_live_rewrite_is_the_policy_s_rung() -> None:
+    assert from_policy(Rewrite(text="sofa"), "model").rung is Rung.POLICY
+    assert from_policy(Rewrite(text="  "), "model").source == "raw:silent"
+
+
+def test_a_cached_rewrite_is_stale_after_a_newer_version_or_a_neighbour_s_verdict() -> None:
+    index = index_of(verdict("red couch", "sofa", seq=7))
+    near = index.nearest("green couch", k=1)
+    assert not is_stale(cached("x", version=3, seq=7), near, stable_version=3)
+    assert is_stale(cached("x", version=3, seq=7), near, stable_version=4)
+    assert is_stale(cached("x", version=3, seq=6), near, stable_version=3)
