@@ -34,7 +34,7 @@ def load_base(model: str, dtype: torch.dtype) -> Base:
     if model == "smollm2":
         folder = smollm2.folder()
         return _of_hub(str(folder), dtype, name=smollm2.name(folder))
-    return _of_hub(model, dtype, name=model)
+    return _of_hub(model, dtype, name=Path(model).name if Path(model).is_dir() else model)
 
 
 def _of_hub(source: str, dtype: torch.dtype, *, name: str) -> Base:

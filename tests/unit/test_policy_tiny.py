@@ -67,6 +67,7 @@ def test_a_prompt_does_not_feel_its_neighbours_in_the_batch(policy: Policy) -> N
 def test_a_fresh_adapter_changes_nothing_and_is_the_same_everywhere(policy: Policy) -> None:
     state = policy.adapter_state()
     assert all(not tensor.any() for name, tensor in state.items() if "lora_B" in name)
+    torch.rand(3)  # another process has drawn other numbers before
     other = Policy.load(SETTINGS).adapter_state()
     assert all(torch.equal(tensor, other[name]) for name, tensor in state.items())
 
@@ -115,11 +116,29 @@ def test_a_gradient_step_renews_the_prefix(policy: Policy) -> None:
     torch.testing.assert_close(again[0, 0], torch.tensor(sampled.token_logprobs), atol=1e-4, rtol=0)
 
 
-def test_sampling_keeps_no_graph(policy: Policy) -> None:
+def test_sampling_builds_no_graph_and_keeps_none(policy: Policy) -> None:
+    modes: list[bool] = []
+    policy.lm.get_decoder().register_forward_hook(lambda *_: modes.append(torch.is_inference_mode_enabled()))
     policy.sample(PROMPTS, n=2, seed=0)
+    assert len(modes) >= 3  # prefix, prompts, at least one step
+    assert all(modes)
     gc.collect()
     kept = [o for o in gc.get_objects() if type(o) is torch.Tensor and o.requires_grad]
     assert kept == []
+
+
+def test_rewrites_stay_with_their_query_when_others_are_done() -> None:
+    policy = Policy.load(SETTINGS.model_copy(update={"max_new_tokens": 64}))
+    prompts = [Prompt(query=f"{'y' * i} rake") for i in range(16)]
+    rewrites = [group[0] for group in policy.sample(prompts, n=1, seed=3)]
+    lengths = [len(rewrite.token_ids) for rewrite in rewrites]
+    assert sum(length == max(lengths) for length in lengths) <= 8  # rows have left the batch
+    groups = [Group(prompt=p, completions=(r.token_ids,)) for p, r in zip(prompts, rewrites, strict=True)]
+    with torch.no_grad():
+        scored = policy.score(groups)[:, 0]
+    for row, rewrite in zip(scored, rewrites, strict=True):
+        expected = torch.tensor(rewrite.token_logprobs)
+        torch.testing.assert_close(row[: len(expected)], expected, atol=1e-4, rtol=0)
 
 
 def test_imitation_teaches_a_rewrite(policy: Policy) -> None:
