@@ -121,6 +121,9 @@ def test_the_half_that_chose_a_candidate_does_not_judge_it() -> None:
     held_out = judge(x=6, y=2).judge(split, lists("xab", "yxab"))
     assert held_out.reason is Reason.CLAIM
     assert held_out.listed == lists("yxab")[0]  # 'yxab' was chosen by the second half; the first bounds it
+    moved = moves("ab", "yxab", 10)
+    bound = judge(x=6, y=2).posterior(split, moved, split.evidence.fold(0))
+    assert held_out.posterior.mean == bound.mean
 
 
 def test_one_half_alone_pays_for_the_number_tried() -> None:
