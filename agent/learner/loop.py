@@ -8,6 +8,7 @@ from typing import Any
 import structlog
 
 from agent.errors import Permanent, Transient
+from agent.learner import ray_node
 from agent.learner.parts import Stores
 from agent.learner.session import LearnerSession
 from agent.retrieval import Catalogue
@@ -29,6 +30,7 @@ VITALS_EVERY_S = 1.0
 async def run(settings: Settings, stop: asyncio.Event, judge: Judge) -> None:
     """Learn and publish until told to stop; the gate comes from outside."""
     os.nice(settings.learner.nice)
+    ray_node.join(settings.learner)  # before the lease: it takes seconds in which nothing else runs
     redis = connect(settings.redis.state_url, settings.redis.timeout_s)
     lease = Lease(redis, settings.keys.lease(ROLE), ttl_s=settings.learner.lease_s)
     stores = Stores(

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 import ray
 
+from agent.settings import LearnerSettings
+
 OBJECT_STORE_BYTES = 80 * 1024 * 1024  # Ray's least is 75 MiB
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -16,17 +18,20 @@ _QUIET = {
 }
 
 
-def join(address: str, *, learners: int) -> None:
-    """Start a small local Ray for ``local``, else join the cluster; nothing where this process has one."""
+def join(settings: LearnerSettings) -> None:
+    """Start a small local Ray for ``local``, else join the cluster; nothing where this process has one.
+
+    Call it in the main thread.
+    """
     os.environ.update({name: value for name, value in _QUIET.items() if name not in os.environ})
     if ray.is_initialized():
         return
-    if address != "local":
-        ray.init(address=address, logging_level=logging.WARNING, log_to_driver=False)
+    if settings.ray_address != "local":
+        ray.init(address=settings.ray_address, logging_level=logging.WARNING, log_to_driver=False)
         return
     ray.init(
         address="local",
-        num_cpus=1 + learners,
+        num_cpus=1 + settings.learners,
         include_dashboard=False,
         object_store_memory=OBJECT_STORE_BYTES,
         logging_level=logging.WARNING,

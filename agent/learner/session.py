@@ -95,6 +95,7 @@ class LearnerSession:
             registry: one that holds the learner's lease; by default one without.
             seed: of draws and samples.
         """
+        ray_node.join(settings.learner)  # blocks, in this thread: Ray wants one that lives as long as it does
         compute = ThreadPoolExecutor(1, thread_name_prefix="learner")
         bridge = Bridge(asyncio.get_running_loop(), compute)
         parts = await bridge.compute(lambda: _parts(settings, stores, bridge, seed))
@@ -245,6 +246,5 @@ def _parts(settings: Settings, stores: Stores, bridge: Bridge, seed: int) -> Par
 
 def _algorithm(settings: Settings, name: str) -> RewriteGRPO:
     with ray_node.rllib_warnings_off():
-        ray_node.join(settings.learner.ray_address, learners=settings.learner.learners)
         algorithm: RewriteGRPO = RewriteGRPOConfig.of(settings, name).build_algo()
         return algorithm
