@@ -1,0 +1,85 @@
+"""What the loop is worth on a played click log: `python -m tests.bench.backtest --json`.
+
+Starts Redis and OpenSearch, plays a log and ends both. Without files it plays a small log of its own, so that
+it runs anywhere; `--catalogue F --clicks F` plays a real one.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from agent.demo.stack import Stack, start_opensearch, start_redis
+from agent.evaluate.backtest import BacktestOptions, run_backtest
+from agent.evaluate.report import Report
+from agent.logs import configure
+from agent.settings import LogSettings, Settings
+from tests.service.backtest_log import catalogue, clicks
+
+OWN_CLICKS = 2000
+SHOWN = ("ndcg10", "never_seen", "empty", "wins", "losses", "verified", "learner", "seconds")
+
+
+def main() -> int:
+    """Print the figures: one JSON object with `--json`, else the tables."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.backtest", description=__doc__)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--catalogue", type=Path)
+    parser.add_argument("--clicks", type=Path, action="append", default=[])
+    parser.add_argument("--judge-from", type=float, default=0.9)
+    parser.add_argument("--learn-s", type=float, help="default: 0 for the own log, 900 for a real one")
+    asked = parser.parse_args()
+    if bool(asked.catalogue) != bool(asked.clicks):
+        parser.error("--catalogue and --clicks belong together")
+    configure(LogSettings(level="warning"), process="bench")
+    report = run(asked)
+    if asked.json:
+        print(json.dumps(shown(report)))  # noqa: T201 - its output
+    else:
+        Console().print(report.table())
+    return 0
+
+
+def run(asked: argparse.Namespace) -> Report:
+    """Play the log against servers of its own."""
+    with tempfile.TemporaryDirectory() as folder, Stack() as stack:
+        own = asked.catalogue is None
+        learn_s = asked.learn_s if asked.learn_s is not None else 0.0 if own else 900.0
+        options = BacktestOptions(
+            catalogue=asked.catalogue or catalogue(Path(folder)),
+            clicks=tuple(asked.clicks) or (clicks(Path(folder), n=OWN_CLICKS),),
+            judge_from=asked.judge_from,
+            learn_s=learn_s,
+        )
+        redis, opensearch = stack.start(
+            partial(start_redis, stack.folder, spawn=stack.spawn),
+            partial(start_opensearch, stack.folder, spawn=stack.spawn),
+        )
+        settings = Settings.model_validate(
+            {
+                "redis": {"state_url": redis.url},
+                "opensearch": {"url": opensearch.url},
+                "policy": {"model": "tiny" if own and not learn_s else "smollm2"},
+            }
+        )
+        return asyncio.run(run_backtest(options, settings, tell))
+
+
+def tell(what: str, done: int, of: int) -> None:
+    """Say on standard error how far it is."""
+    print(f"{what} {f'{done}/{of}' if of else ''}", file=sys.stderr)  # noqa: T201 - progress
+
+
+def shown(report: Report) -> dict[str, Any]:
+    """Return the figures that are compared from one time to the next."""
+    return {name: report.figures[name] for name in SHOWN}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
