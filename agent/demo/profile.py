@@ -26,7 +26,9 @@ class DemoOptions:
     data_dir: Path | None = None
 
 
-def settings(*, run: str, folder: Path, port: int, opensearch: Service, redis: Service) -> dict[str, Any]:
+def settings(
+    *, run: str, folder: Path, port: int, opensearch: Service, redis: Service, ray: str
+) -> dict[str, Any]:
     """Return the settings that differ from the defaults, for every process of the run."""
     return {
         "tenant": run,
@@ -35,6 +37,6 @@ def settings(*, run: str, folder: Path, port: int, opensearch: Service, redis: S
         "feedback": {"block_s": 0.1},
         "opensearch": {"url": opensearch.url, "index": run},
         "serve": {"port": port, "deadline_s": 0.2, "holdback_share": 0.1, "explore_share": 0.05},
-        "learner": {"publish_every": 4},
+        "learner": {"publish_every": 4, "ray_address": ray},
         "log": {"format": "json"},
     }

@@ -13,8 +13,6 @@ import uuid
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -79,14 +77,15 @@ async def _demo(options: DemoOptions, stack: Stack, view: View) -> dict[str, Any
 
 async def _start(options: DemoOptions, stack: Stack, view: View, cleanup: AsyncExitStack) -> Running:
     run = f"demo-{uuid.uuid4().hex[:8]}"
-    with view.step("OpenSearch, Redis and the language model") as notes:
-        opensearch, redis_server, _ = await asyncio.to_thread(_services, options, stack)
+    with view.step("OpenSearch, Redis, Ray and the language model") as notes:
+        opensearch, redis_server, ray = await asyncio.to_thread(_services, options, stack)
         notes += [opensearch.note, redis_server.note]
     tree = profile.settings(
-        run=run, folder=stack.folder, port=free_port(), opensearch=opensearch, redis=redis_server
+        run=run, folder=stack.folder, port=free_port(), opensearch=opensearch, redis=redis_server, ray=ray
     )
     settings = Settings(**tree)
-    children = {name: processes.start(stack, name, tree) for name in processes.NAMES}
+    extra = {"RAY_ADDRESS": ray}
+    children = {name: processes.start(stack, name, tree, extra) for name in processes.NAMES}
     catalogue = Catalogue(settings.opensearch)
     cleanup.push_async_callback(catalogue.close)
     with view.step("the shop") as notes:
@@ -112,13 +111,21 @@ async def _start(options: DemoOptions, stack: Stack, view: View, cleanup: AsyncE
     )
 
 
-def _services(options: DemoOptions, stack: Stack) -> tuple[Service, Service, Path]:
-    opensearch, redis, model = stack.start(
-        partial(start_opensearch, stack.folder, options.opensearch, spawn=stack.spawn),
-        partial(start_redis, stack.folder, options.redis, spawn=stack.spawn),
-        smollm2.folder,
-    )
-    return opensearch, redis, model  # type: ignore[return-value]  # three recipes, three types
+def _services(options: DemoOptions, stack: Stack) -> tuple[Service, Service, str]:
+    """Start what does not depend on another; return OpenSearch, Redis and Ray's address."""
+    began: dict[str, Service] = {}
+
+    def search() -> None:
+        began["search"] = start_opensearch(stack.folder, options.opensearch, spawn=stack.spawn)
+
+    def redis() -> None:
+        began["redis"] = start_redis(stack.folder, options.redis, spawn=stack.spawn)
+
+    def model() -> None:
+        smollm2.folder()
+
+    stack.start(search, redis, model)
+    return began["search"], began["redis"], processes.start_ray(stack)
 
 
 async def _ready(settings: Settings, children: dict[str, Child]) -> None:
