@@ -7,9 +7,9 @@ queries of a form, so that its keys and values can be computed once.
 Separator, spelling of "nothing to add" and prefix were chosen among 25 combinations on the untrained
 SmolLM2-135M-Instruct: 32 invented queries whose neighbours have the wanted word, 24 whose neighbours have
 nothing (repeating the query counts as nothing). Greedy, this one takes over the word for 19 and says nothing
-for 22; sampled, .43 and .68. It is a compromise, not the best on each count (20 and 20; 18 and 24; sampled .48
-and .73 are others'), and the same queries chose and measured it. A bare end of line as nothing, with other
-prefixes: at most 9 words taken over.
+for 22; sampled, .43 and .68. It is a compromise, not the best on each count (20 and 20; 18 and 24; sampled
+.48 and .73 are others'), and the same queries chose and measured it. A bare end of line as
+nothing, with other prefixes: at most 9 words taken over.
 """
 
 from collections.abc import Iterable, Sequence
