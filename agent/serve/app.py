@@ -167,19 +167,22 @@ def run(settings: Settings) -> None:
 
 
 def _start_ray(settings: Settings) -> None:
-    threads = str(settings.policy.threads)
-    workers = {"OMP_WAIT_POLICY": "passive", "OMP_NUM_THREADS": threads, **QUIET}
+    workers = {"OMP_WAIT_POLICY": "passive", "OMP_NUM_THREADS": str(settings.policy.threads), **QUIET}
     cluster = os.environ.get("RAY_ADDRESS")  # Ray's own variable; left to itself Ray joins whatever runs here
-    for name, value in workers.items():
+    if cluster:
+        ray.init(address=cluster, logging_level="warning", runtime_env={"env_vars": workers})
+        return
+    for (
+        name,
+        value,
+    ) in workers.items():  # inherited: a runtime_env would keep Ray's prestarted workers from use
         os.environ.setdefault(name, value)
-    local: dict[str, Any] = {"num_cpus": LOCAL_CPUS, "object_store_memory": OBJECT_STORE_BYTES}
     ray.init(
-        address=cluster or "local",
-        include_dashboard=None if cluster else False,
+        address="local",
+        include_dashboard=False,
         logging_level="warning",
-        log_to_driver=True,
-        runtime_env={"env_vars": workers},
-        **({} if cluster else local),
+        num_cpus=LOCAL_CPUS,
+        object_store_memory=OBJECT_STORE_BYTES,
     )
 
 

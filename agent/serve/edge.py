@@ -68,7 +68,7 @@ def problem(
     """Return an error as JSON, counted; 503 asks to come again."""
     if status < 500:  # noqa: PLR2004 - HTTP's classes
         REFUSED.labels(status=str(status)).inc()
-    said = Problem(error=error, detail=_encodable(detail), accepted=accepted, refused=refused)
+    said = Problem(error=error, detail=detail, accepted=accepted, refused=refused)
     headers = RETRY_AFTER if status == 503 else None  # noqa: PLR2004
     return JSONResponse(said.model_dump(exclude_none=True), status_code=status, headers=headers)
 
@@ -99,10 +99,6 @@ async def _http(_: Request, error: Exception) -> Response:
 def _where(loc: tuple[int | str, ...]) -> str:
     inner = [str(part)[:64] for part in loc if part != "body"]
     return ".".join(inner) or "body"
-
-
-def _encodable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode()
 
 
 def _declared(scope: Message) -> int:

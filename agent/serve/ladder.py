@@ -85,7 +85,7 @@ def choose(
     """
     query = normalise(query)
     own = index.get(query)
-    if own is not None:
+    if own is not None and own.settled:
         return _verified(own)
     taken_over = from_nearest(query, index, settings)
     if taken_over:

@@ -9,12 +9,10 @@ import httpx
 import pytest
 import ray
 import torch
-from ray import serve
 from redis.asyncio import Redis
 
 from agent.policy.model import Policy
 from agent.retrieval.catalogue import Catalogue
-from agent.serve import app
 from agent.settings import Settings
 from agent.weights import AdapterStore, Registry
 from feedback.records import Manifest
@@ -50,6 +48,8 @@ def settings(redis_url: str, fake_opensearch_url: str, tmp_path_factory: pytest.
 
 @pytest.fixture(scope="module")
 def gateway_url(settings: Settings) -> Iterator[str]:
+    from agent.serve import app  # noqa: PLC0415 - its import warns, which only inside a test is allowed
+
     try:
         yield app.start(settings)
     finally:
@@ -166,4 +166,6 @@ async def test_a_replica_that_dies_is_replaced_and_shoppers_notice_nothing(
         turn = 0
         while (await search(http, f"after the death {turn}"))["source"] not in {"model", "raw:silent"}:
             turn += 1
+    from ray import serve  # noqa: PLC0415 - as above
+
     assert serve.status().applications["unseen"].status == "RUNNING"

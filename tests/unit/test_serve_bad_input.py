@@ -1,6 +1,7 @@
 """Whatever comes in: a clear 4xx, never a 5xx, and nothing else is lost."""
 
 import json
+from collections.abc import AsyncIterator, MutableMapping
 from typing import Any
 
 import httpx
@@ -9,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from serve_fakes import NOW_MS, World
 
+from agent.serve.edge import MAX_BODY_BYTES
 from agent.serve.gateway import make_app
 
 QUERY_ID = "03-5f0c9a7be41d20c8a6f3b112"
@@ -111,6 +113,37 @@ async def test_a_body_that_is_no_request_is_refused(path: str, content: bytes, s
     answer = await post(World(), path, content)
     assert answer.status_code in statuses, answer.text
     assert answer.json()["detail"]
+
+
+async def test_a_body_of_unknown_length_is_read_to_the_limit_and_no_further() -> None:
+    sent = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        while sent < 5_000_000:
+            sent += 65_536
+            yield b" " * 65_536
+
+    transport = httpx.ASGITransport(app=make_app(World().parts), raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+        answer = await http.post("/events", content=endless())
+    assert answer.status_code == 413
+    assert sent <= MAX_BODY_BYTES + 2 * 65_536
+
+
+async def test_a_body_that_says_it_is_too_large_is_not_read_at_all() -> None:
+    answers: list[MutableMapping[str, Any]] = []
+
+    async def receive() -> MutableMapping[str, Any]:
+        raise AssertionError("the body was read")
+
+    async def send_back(message: MutableMapping[str, Any]) -> None:
+        answers.append(message)
+
+    headers = [(b"content-length", b"1048577")]
+    scope = {"type": "http", "method": "POST", "path": "/events", "headers": headers, "query_string": b""}
+    await make_app(World().parts)(scope, receive, send_back)
+    assert answers[0]["status"] == 413
 
 
 @pytest.mark.parametrize(
