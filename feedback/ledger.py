@@ -49,6 +49,8 @@ class LedgerRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     unshaped: bool = False
     text: str = ""
     """What a refinement typed next."""
+    clicked: str = ""
+    """What it led to."""
 
     @property
     def day(self) -> str:
@@ -111,6 +113,8 @@ def _of_refinement(refined: Refinement) -> LedgerRow:
         arm=refined.arm,
         at_ms=refined.occurred_at_ms,
         text=normalise(refined.refined_query),
+        object_ids=refined.shown,
+        clicked=refined.object_id,
     )
 
 
@@ -174,8 +178,18 @@ class Increments:
         key = self.keys.refined(row.query, row.segment)
         self.hashes[key][f"{row.fold}|{row.text}"] += self.decay.weight(row.at_ms)
         self.bounds[key] = self.settings.refinements_a_query
+        self._borrowed(row)
         self.moved[query_field(row.segment, row.query)] = None
         self.hashes[self.keys.counts(self.partition)][f"refinements|{row.arm}"] += 1
+
+    def _borrowed(self, row: LedgerRow) -> None:
+        """Count the page that worked for the query that did not: the same shopper, the same wish."""
+        weight = self.decay.weight(row.at_ms)
+        for rank, object_id in enumerate(row.object_ids, start=1):
+            measures = {"e": weight * examination(rank, self.settings.examination), "i": weight}
+            if object_id == row.clicked:
+                measures[ACTION_MEASURE[Action.CLICK]] = weight
+            self._evidence(row, object_id, measures)
 
     def _evidence(self, row: LedgerRow, object_id: str, measures: dict[str, float]) -> None:
         key = self.keys.evidence(row.query, row.segment)

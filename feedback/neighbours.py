@@ -114,7 +114,7 @@ class VerifiedIndex:
             found: list[Neighbour] = []
             for slot in self._ordered(similarity, min_similarity, k):
                 verdict = self._verdicts[slot]
-                if verdict is None or verdict.query == own or verdict.segment != segment:
+                if verdict is None or not _counts(verdict, own, segment):
                     continue
                 if verdict.text or not with_text:
                     found.append(Neighbour(verified=verdict, similarity=float(similarity[slot])))
@@ -145,3 +145,7 @@ class VerifiedIndex:
         if "" not in self._arrays:
             self._arrays[""] = np.asarray(self._sizes, dtype=np.intp)
         return self._arrays[""]
+
+
+def _counts(verdict: Verified, own: str, segment: str) -> bool:
+    return verdict.settled and verdict.query != own and verdict.segment == segment

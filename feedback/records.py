@@ -125,6 +125,11 @@ class Refinement(msgspec.Struct, frozen=True, kw_only=True):
     client_id: str
     occurred_at_ms: int
     arm: Arm
+    shown: tuple[str, ...] = ()
+    """Objects of the page where the second query worked, in order: they were looked at with the first
+    query's wish."""
+    object_id: str = ""
+    """The one clicked there."""
 
 
 class Verified(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,6 +157,8 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
     made_at_ms: int
     proposals: tuple[str, ...] = ()
     """Candidates that lack evidence: the explore arm may show them, so that they get some."""
+    settled: bool = True
+    """False: too little is known for a verdict; only the proposals count."""
     seq: int = 0
     """The verifier's own sequence number; rises with every change, so that readers can follow."""
 

@@ -31,6 +31,10 @@ class SessionEntry(msgspec.Struct, frozen=True, array_like=True):
     arm: Arm
     unshaped: bool
     """Whether the page, or the clicked object's place on it, was not our doing."""
+    object_id: str = ""
+    """Of a click."""
+    shown: tuple[str, ...] = ()
+    """The clicked page, in order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +76,15 @@ def of_action(acted: Acted) -> list[Timed]:
     if event.action_name is not Action.CLICK or page is None:
         return []
     unshaped = is_unshaped(page, event)
-    click = SessionEntry("c", page.segment, normalise(page.user_query), page.arm, unshaped)
+    click = SessionEntry(
+        "c",
+        page.segment,
+        normalise(page.user_query),
+        page.arm,
+        unshaped,
+        object_id=event.object_id,
+        shown=page.object_ids,
+    )
     return [(click, event.occurred_at_ms)]
 
 
@@ -94,7 +106,13 @@ def refinements(
         and click.segment == first.segment
         and first_ms < began.get((click.segment, click.query), at_ms) <= at_ms
         and at_ms - first_ms <= settings.reformulation_window_s * 1000
+        and not _pleased_between(first_ms, click, at_ms, clicks)
     ]
+
+
+def _pleased_between(first_ms: int, click: SessionEntry, at_ms: int, clicks: Sequence[Timed]) -> bool:
+    """Tell whether another query had worked in the meantime: what follows is another wish."""
+    return any(c.query != click.query and first_ms < t < at_ms for c, t in clicks)
 
 
 def _clicked(query: Timed, clicks: Sequence[Timed], settings: FeedbackSettings) -> bool:
@@ -124,4 +142,6 @@ def _pair(visit: Visit, first: SessionEntry, click: SessionEntry, at_ms: int) ->
         client_id=visit.client_id,
         occurred_at_ms=at_ms,
         arm=click.arm,
+        shown=click.shown,
+        object_id=click.object_id,
     )

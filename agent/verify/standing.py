@@ -99,6 +99,9 @@ def _verdict(standing: Standing, *, admitted: bool) -> Verified | None:
     best = standing.best
     if admitted:
         return best
-    if best.support < ENOUGH_CLICKS:
+    settled = best.support >= ENOUGH_CLICKS
+    if not settled and not best.proposals:
         return None
-    return msgspec.structs.replace(best, text="", gain=0.0, gain_sd=0.0, p_harm=0.0, changes=False)
+    return msgspec.structs.replace(
+        best, text="", gain=0.0, gain_sd=0.0, p_harm=0.0, changes=False, settled=settled
+    )

@@ -32,6 +32,8 @@ RECHECK_S = 300.0
 SAMPLE = 2000
 """Queries judged last, from which the prior is fitted."""
 CANDIDATE_READS = 16
+PROPOSALS = 3
+"""Candidates of a query that the explore arm may show."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,14 +179,14 @@ class Verifier:
         listed = [Listed(text=text, object_ids=pages[p]) for p, text in texts.items() if text]
         judgement = judge.judge(observed, listed)
         standing = Standing(
-            best=self._claim(observed, judgement),
+            best=self._claim(observed, judgement, _proposals(observed, listed, self._settings.verify.depth)),
             amount=_amount(observed.evidence),
             judged_at_ms=self._clock(),
         )
         self._standings.put(_name(observed.evidence), standing)
         return judgement.reason
 
-    def _claim(self, observed: Observed, judgement: Judgement) -> Verified:
+    def _claim(self, observed: Observed, judgement: Judgement, proposals: tuple[str, ...]) -> Verified:
         evidence, depth = observed.evidence, self._settings.verify.depth
         listed = judgement.listed if judgement.reason is Reason.CLAIM else None
         text = listed.text if listed else ""
@@ -202,6 +204,7 @@ class Verifier:
             changes=listed is not None,
             evidence_seq=evidence.seq,
             made_at_ms=self._clock(),
+            proposals=proposals,
         )
 
     async def _write(self, judged: Sequence[str]) -> tuple[int, int]:
@@ -220,6 +223,13 @@ class Verifier:
 def fingerprint(raw_ids: Sequence[str], other_ids: Sequence[str], depth: int) -> str:
     """Return what both first pages were, in 16 characters."""
     return digest("\x1f".join([*raw_ids[:depth], "\x1e", *other_ids[:depth]]))
+
+
+def _proposals(observed: Observed, listed: Sequence[Listed], depth: int) -> tuple[str, ...]:
+    """Return the best supported candidates that bring in objects which the query has not been shown."""
+    shown = observed.evidence.merged()
+    new = [one.text for one in listed if any(d not in shown for d in one.object_ids[:depth])]
+    return tuple(new[:PROPOSALS])
 
 
 def _planned(query: str, text: str, settings: Settings) -> Plan:
