@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from ray.rllib.core import ALL_MODULES
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from typing_extensions import override
 
@@ -55,6 +56,6 @@ class RewriteLearner(TorchLearner):  # type: ignore[misc]  # RLlib is not typed
             flag = torch.tensor(float(bad), device=self._device)
             torch.distributed.all_reduce(flag)
             bad = bool(flag.item())
-        self.metrics.log_value(SKIPPED, float(bad), reduce="lifetime_sum")
+        self.metrics.log_value((ALL_MODULES, SKIPPED), float(bad), reduce="lifetime_sum")
         if not bad:
             super().apply_gradients(gradients)

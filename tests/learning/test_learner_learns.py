@@ -37,7 +37,8 @@ async def test_with_shuffled_rewards_it_does_not_learn(build: object) -> None:
 
 
 async def test_verified_rewrites_alone_teach_what_to_write(build: object) -> None:
-    session = await build(queries_a_step=0, imitate_a_step=8, silent_share=0.0)  # type: ignore[operator]
+    lone = {"queries_a_step": 1, "group": 1, "imitate_a_step": 7, "silent_share": 0.0}  # no own advantage
+    session = await build(**lone)  # type: ignore[operator]
     for seq, query in enumerate(QUERIES, start=1):
         session.parts.stores.index.put(f"all|{query}", verdict(query, "sofa", seq))
     await session.train(max_updates=80, max_s=60)
