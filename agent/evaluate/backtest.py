@@ -42,6 +42,8 @@ from feedback.stores import connect
 
 OnProgress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is (0: unknown)."""
+PATIENCE_S = 120.0
+"""A machine that is busy learning may answer late; a lease must outlive it."""
 NO_IMPRESSIONS = (
     "The log has no impressions: evidence comes from clicks alone, a query's gain for an object is the "
     "share of its clicks, and what was shown but not clicked is unknown."
@@ -58,7 +60,7 @@ class BacktestOptions:
     """Share of the clicks after which nothing is learned any more."""
     sampled: int = 300
     """Queries judged in each slice before ``judge_from``."""
-    learn_s: float = 900.0
+    learn_s: float = 600.0
     """Seconds that the learner gets up to ``judge_from``, spread over the slices; 0 leaves the base model."""
     seed: int = 0
 
@@ -215,19 +217,28 @@ class Play:
 @asynccontextmanager
 async def _places(settings: Settings) -> AsyncIterator[tuple[Settings, Redis, Catalogue]]:
     """Give a tenant and an index of our own, and take both away afterwards."""
-    name = f"backtest-{secrets.token_hex(6)}"
-    opensearch = settings.opensearch.model_copy(update={"index": name})
-    own = settings.model_copy(update={"tenant": name, "opensearch": opensearch})
-    redis = connect(settings.redis.state_url, settings.redis.timeout_s)
-    catalogue = Catalogue(opensearch)
+    own = _own(settings, f"backtest-{secrets.token_hex(6)}")
+    redis = connect(own.redis.state_url, own.redis.timeout_s)
+    catalogue = Catalogue(own.opensearch)
     try:
         await catalogue.create_index()
         yield own, redis, catalogue
     finally:
         await catalogue.drop_index()
         await catalogue.close()
-        await _forget(redis, name)
+        await _forget(redis, own.tenant)
         await redis.aclose()
+
+
+def _own(settings: Settings, name: str) -> Settings:
+    """Return settings of a tenant of our own, patient: no shopper waits, and no supervisor tries again."""
+    updates = {
+        "opensearch": {"index": name, "timeout_s": PATIENCE_S},
+        "redis": {"timeout_s": PATIENCE_S},
+        "feedback": {"lease_s": PATIENCE_S},
+    }
+    parts = {part: getattr(settings, part).model_copy(update=some) for part, some in updates.items()}
+    return settings.model_copy(update={"tenant": name, **parts})
 
 
 async def _forget(redis: Redis, tenant: str) -> None:

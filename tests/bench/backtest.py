@@ -33,7 +33,7 @@ def main() -> int:
     parser.add_argument("--catalogue", type=Path)
     parser.add_argument("--clicks", type=Path, action="append", default=[])
     parser.add_argument("--judge-from", type=float, default=0.9)
-    parser.add_argument("--learn-s", type=float, help="default: 0 for the own log, 900 for a real one")
+    parser.add_argument("--learn-s", type=float, help="default: 0 for the own log, 600 for a real one")
     asked = parser.parse_args()
     if bool(asked.catalogue) != bool(asked.clicks):
         parser.error("--catalogue and --clicks belong together")
@@ -50,7 +50,7 @@ def run(asked: argparse.Namespace) -> Report:
     """Play the log against servers of its own."""
     with tempfile.TemporaryDirectory() as folder, Stack() as stack:
         own = asked.catalogue is None
-        learn_s = asked.learn_s if asked.learn_s is not None else 0.0 if own else 900.0
+        learn_s = asked.learn_s if asked.learn_s is not None else 0.0 if own else 600.0
         options = BacktestOptions(
             catalogue=asked.catalogue or catalogue(Path(folder)),
             clicks=tuple(asked.clicks) or (clicks(Path(folder), n=OWN_CLICKS),),
