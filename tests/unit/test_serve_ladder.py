@@ -65,3 +65,9 @@ def test_a_cached_rewrite_is_stale_after_a_newer_version_or_a_neighbour_s_verdic
     assert not is_stale(cached("x", version=3, seq=7), near, stable_version=3)
     assert is_stale(cached("x", version=3, seq=7), near, stable_version=4)
     assert is_stale(cached("x", version=3, seq=6), near, stable_version=3)
+
+
+def test_a_verdict_that_is_not_settled_leaves_the_query_to_the_rungs_below() -> None:
+    index = index_of(verdict("couch", "", settled=False))
+    decision = choose("couch", index, cached("settee"), SETTINGS)
+    assert (decision.rung, decision.text, decision.source) == (Rung.POLICY, "settee", "cache")
