@@ -36,7 +36,13 @@ def settings(
         "redis": {"state_url": redis.url, "partitions": 2},
         "feedback": {"block_s": 0.1},
         "opensearch": {"url": opensearch.url, "index": run},
-        "serve": {"port": port, "deadline_s": 0.2, "holdback_share": 0.1, "explore_share": 0.05},
+        "serve": {
+            "port": port,
+            "deadline_s": 0.2,
+            "holdback_share": 0.1,
+            "explore_share": 0.3,  # a shop that has five minutes learns by trying
+            "nearest_similarity": 0.35,  # few queries are asked: the nearest is further off
+        },
         "learner": {"publish_every": 4, "ray_address": ray},
         "log": {"format": "json"},
     }
