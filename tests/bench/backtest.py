@@ -20,9 +20,11 @@ from agent.evaluate.backtest import BacktestOptions, run_backtest
 from agent.evaluate.report import Report
 from agent.logs import configure
 from agent.settings import LogSettings, Settings
-from tests.service.backtest_log import catalogue, clicks
+from tests.service.backtest_log import asked, catalogue, clicks
 
 OWN_CLICKS = 2000
+FRESH_FROM = 1800
+"""From there on some queries were never asked before."""
 SHOWN = ("ndcg10", "never_seen", "empty", "wins", "losses", "verified", "learner", "seconds")
 
 
@@ -34,27 +36,28 @@ def main() -> int:
     parser.add_argument("--clicks", type=Path, action="append", default=[])
     parser.add_argument("--judge-from", type=float, default=0.9)
     parser.add_argument("--learn-s", type=float, help="default: 0 for the own log, 600 for a real one")
-    asked = parser.parse_args()
-    if bool(asked.catalogue) != bool(asked.clicks):
+    given = parser.parse_args()
+    if bool(given.catalogue) != bool(given.clicks):
         parser.error("--catalogue and --clicks belong together")
     configure(LogSettings(level="warning"), process="bench")
-    report = run(asked)
-    if asked.json:
+    report = run(given)
+    if given.json:
         print(json.dumps(shown(report)))  # noqa: T201 - its output
     else:
         Console().print(report.table())
     return 0
 
 
-def run(asked: argparse.Namespace) -> Report:
+def run(given: argparse.Namespace) -> Report:
     """Play the log against servers of its own."""
     with tempfile.TemporaryDirectory() as folder, Stack() as stack:
-        own = asked.catalogue is None
-        learn_s = asked.learn_s if asked.learn_s is not None else 0.0 if own else 600.0
+        own = given.catalogue is None
+        learn_s = given.learn_s if given.learn_s is not None else 0.0 if own else 600.0
         options = BacktestOptions(
-            catalogue=asked.catalogue or catalogue(Path(folder)),
-            clicks=tuple(asked.clicks) or (clicks(Path(folder), n=OWN_CLICKS),),
-            judge_from=asked.judge_from,
+            catalogue=given.catalogue or catalogue(Path(folder)),
+            clicks=tuple(given.clicks)
+            or (clicks(Path(folder), n=OWN_CLICKS, click=partial(asked, fresh_from=FRESH_FROM)),),
+            judge_from=given.judge_from,
             learn_s=learn_s,
         )
         redis, opensearch = stack.start(

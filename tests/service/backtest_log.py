@@ -36,13 +36,13 @@ def catalogue(folder: Path) -> Path:
     return path
 
 
-def asked(i: int) -> Line:
+def asked(i: int, fresh_from: int = 540) -> Line:
     """Return the i-th click: by turns in the shop's words, in the shoppers', and in theirs with a kind."""
     said, word = list(CALLED.items())[i % len(CALLED)]
     kind = KINDS[(i // 7) % len(KINDS)]
     query = (word, said, f"{said} {kind}")[(i // len(CALLED)) % 3]
-    if i >= 540 and i % 5 == 0:
-        query = f"{said}s"  # never asked before the last tenth
+    if i >= fresh_from and i % 5 == 0:
+        query = f"{said}s"  # never asked before
     return f"client-{i}", query, object_of(word, kind)
 
 
