@@ -73,7 +73,7 @@ def start_ray(stack: Stack) -> str:
     )
     deadline = time.monotonic() + RAY_READY_S
     while time.monotonic() < deadline and child.running:
-        asked = subprocess.run(
+        asked = subprocess.run(  # noqa: S603 - our own interpreter
             [*ray, "health-check", "--address", address],
             env={**os.environ, **QUIET},
             capture_output=True,
