@@ -2,6 +2,8 @@
 
 import logging
 import os
+import signal
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +28,11 @@ def join(settings: LearnerSettings) -> None:
     os.environ.update({name: value for name, value in _QUIET.items() if name not in os.environ})
     if ray.is_initialized():
         return
+    with _own_sigterm():
+        _init(settings)
+
+
+def _init(settings: LearnerSettings) -> None:
     if settings.ray_address != "local":
         ray.init(address=settings.ray_address, logging_level=logging.WARNING, log_to_driver=False)
         return
@@ -38,6 +45,16 @@ def join(settings: LearnerSettings) -> None:
         log_to_driver=False,
         _node_ip_address="127.0.0.1",
     )
+
+
+@contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Put the process's own answer to SIGTERM back: Ray's ends the process with a version in hand."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)
+        signal.siginterrupt(signal.SIGTERM, False)  # noqa: FBT003 - positional only; as asyncio has it
 
 
 @contextmanager
