@@ -30,7 +30,7 @@ async def test_without_evidence_it_waits_and_a_signal_ends_it_in_order(
     redis, keys = connect(redis_url), Keys(tenant=tenant)
     try:
         async with asyncio.timeout(120):
-            while not (vitals := await redis.hgetall(keys.vitals("learner"))):  # type: ignore[misc]
+            while not (vitals := await redis.hgetall(keys.vitals("learner"))):
                 assert child.returncode is None, "the learner died of itself"
                 await asyncio.sleep(0.05)
             child.send_signal(signal.SIGTERM)
