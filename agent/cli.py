@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from agent.demo.stack.errors import StackError
 from agent.errors import AgentError
 from agent.settings import Settings
 from feedback.errors import FeedbackError
@@ -63,6 +64,44 @@ def demo(
         redis=redis,
     )
     run_demo(options, Console())
+
+
+@app.command()
+def backtest(
+    catalogue: Annotated[Path, typer.Option(help="Products, one JSON object a line; gzip or not.")],
+    clicks: Annotated[
+        list[Path],
+        typer.Option(help="user, query, product_id, query_time, click_time; tab-separated. May be repeated."),
+    ],
+    report: Annotated[Path | None, typer.Option(help="Write the JSON, and a plot beside it.")] = None,
+    judge_from: Annotated[
+        float, typer.Option(min=0.1, max=0.99, help="Share of the clicks after which nothing is learned.")
+    ] = 0.9,
+    learn_s: Annotated[float, typer.Option(min=0, help="Seconds of learning; 0: the base model.")] = 600.0,
+    seed: Annotated[int, typer.Option(help="Of the queries that are sampled.")] = 0,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    opensearch: OpenSearchUrl = None,
+    redis: RedisUrl = None,
+    config: Config = None,
+) -> None:
+    """Play a click log at its own times and judge each tenth by what was learned before it."""
+    from rich.console import Console
+
+    from agent.demo.backtest import play
+    from agent.evaluate.backtest import BacktestOptions
+
+    settings = _settings(config, "backtest")
+    options = BacktestOptions(
+        catalogue=catalogue, clicks=tuple(clicks), judge_from=judge_from, learn_s=learn_s, seed=seed
+    )
+    played = play(options, settings, Console(stderr=True), opensearch=opensearch, redis=redis)
+    if report:
+        played.save(report)
+    if as_json:
+        typer.echo(played.json())
+    else:
+        Console().print(played.table())
 
 
 @app.command()
@@ -129,7 +168,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app(standalone_mode=True)
-    except (AgentError, FeedbackError) as error:
+    except (AgentError, FeedbackError, StackError) as error:
         typer.echo(f"unseen: {error}", err=True)
         sys.exit(1)
     except KeyboardInterrupt:

@@ -34,15 +34,19 @@ def settings(
         "tenant": run,
         "data_dir": str(folder),
         "redis": {"state_url": redis.url, "partitions": 2},
-        "feedback": {"block_s": 0.1},
+        "feedback": {"block_s": 0.1, "enough_examinations": 0.2},
         "opensearch": {"url": opensearch.url, "index": run},
         "serve": {
             "port": port,
             "deadline_s": 0.2,
             "holdback_share": 0.1,
             "explore_share": 0.3,  # a shop that has five minutes learns by trying
-            "nearest_similarity": 0.35,  # few queries are asked: the nearest is further off
+            "nearest_similarity": 0.5,
+            "lent_similarity": 0.25,  # few queries are asked: the nearest is further off
         },
+        # Five minutes give a query a handful of pages. More harm is risked for more to be learned: a shop
+        # with a day's clicks keeps the defaults.
+        "verify": {"max_harm": 0.15, "prior_examinations": 0.5, "candidates": 4, "min_lift": 1.0},
         "learner": {"publish_every": 4, "ray_address": ray},
         "log": {"format": "json"},
     }

@@ -99,14 +99,18 @@ def choose(
 def from_nearest(query: str, index: Index, settings: ServeSettings) -> str:
     """Return the words of the nearest judged query with those of its rewrite; empty where none is near.
 
+    One that is further off lends its verified rewrite alone.
+
     Its own words are as good as a rewrite: they are how others spelled the same wish. On a click log's
     never-asked queries they add more than the verified rewrite without them (.565 against .516; raw .473).
     """
     near = index.nearest(query, k=1)
-    if not near or near[0].similarity < settings.nearest_similarity:
+    if not near:
         return ""
-    verified = near[0].verified
-    return f"{verified.query} {verified.text}".strip()
+    verified, similarity = near[0].verified, near[0].similarity
+    if similarity >= settings.nearest_similarity:
+        return f"{verified.query} {verified.text}".strip()
+    return verified.text if similarity >= settings.lent_similarity else ""
 
 
 def from_policy(rewrite: Rewrite, source: str, *, neighbours: tuple[Near, ...] = ()) -> Decision:

@@ -35,6 +35,13 @@ def test_the_nearest_asked_query_lends_its_words_and_its_rewrite_from_the_simila
     assert choose("leather couch", index, None, ServeSettings(nearest_similarity=0.7)).ask_policy
 
 
+def test_a_query_further_off_lends_its_rewrite_alone() -> None:
+    index = index_of(verdict("leather couches", "sofa"))
+    far = ServeSettings(nearest_similarity=0.7, lent_similarity=0.5)
+    assert choose("leather couch", index, None, far).text == "sofa"
+    assert choose("leather couch", index_of(verdict("leather couches", "")), None, far).ask_policy
+
+
 def test_without_a_near_query_the_cached_rewrite_is_the_policy_s() -> None:
     decision = choose("couch", index_of(verdict("garden hose", "pipe")), cached("settee"), SETTINGS)
     assert (decision.rung, decision.text, decision.source) == (Rung.POLICY, "settee", "cache")
