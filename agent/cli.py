@@ -44,6 +44,7 @@ def demo(
     shop_seed: Annotated[int, typer.Option(help="Of the shop: another one is another shop.")] = 0,
     report: Annotated[Path | None, typer.Option(help="Write the report as JSON.")] = None,
     *,
+    quick: Annotated[bool, typer.Option("--quick", help="Two minutes and 40 judged queries.")] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything running until Ctrl-C.")] = False,
     opensearch: OpenSearchUrl = None,
     redis: RedisUrl = None,
@@ -51,11 +52,12 @@ def demo(
     """Start everything here, show the loop learning from a shop's clicks, end with a report."""
     from rich.console import Console
 
-    from agent.demo.profile import DemoOptions
+    from agent.demo.profile import QUICK_JUDGED, QUICK_MINUTES, DemoOptions
     from agent.demo.run import run_demo
 
     options = DemoOptions(
-        minutes=minutes,
+        minutes=QUICK_MINUTES if quick else minutes,
+        judged=QUICK_JUDGED if quick else None,
         seed=seed,
         shop_seed=shop_seed,
         report=report,

@@ -6,8 +6,10 @@ from typing import Any
 
 from agent.demo.stack import Service
 
-VISITS_PER_S = 14.0
+VISITS_PER_S = 18.0
 """More would only wait: two cores search, serve, verify and learn."""
+QUICK_MINUTES = 2.0
+QUICK_JUDGED = 40
 REPORT_SHARE = 0.17
 """Of the run, kept for judging."""
 
@@ -24,6 +26,8 @@ class DemoOptions:
     opensearch: str | None = None
     redis: str | None = None
     data_dir: Path | None = None
+    judged: int | None = None
+    """Queries that the report judges; None: all."""
 
 
 def settings(
@@ -42,11 +46,11 @@ def settings(
             "holdback_share": 0.1,
             "explore_share": 0.3,  # a shop that has five minutes learns by trying
             "nearest_similarity": 0.5,
-            "lent_similarity": 0.25,  # few queries are asked: the nearest is further off
+            "lent_similarity": 0.3,  # few queries are asked: the nearest is further off
         },
         # Five minutes give a query a handful of pages. More harm is risked for more to be learned: a shop
         # with a day's clicks keeps the defaults.
-        "verify": {"max_harm": 0.15, "prior_examinations": 0.5, "candidates": 4, "min_lift": 1.0},
+        "verify": {"max_harm": 0.2, "prior_examinations": 0.25, "candidates": 4, "min_lift": 1.0},
         "learner": {"publish_every": 4, "ray_address": ray},
         "log": {"format": "json"},
     }

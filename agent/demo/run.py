@@ -70,7 +70,8 @@ async def _demo(options: DemoOptions, stack: Stack, view: View) -> dict[str, Any
             report.write(result, options.report)
             view.console.print(f"The report as JSON: {options.report}")
         if options.keep:
-            view.console.print(f"Still running: {running.settings.serve.port=}. Ctrl-C ends it.")
+            url = f"http://127.0.0.1:{running.settings.serve.port}"
+            view.console.print(f"Still serving at {url} (its interface: {url}/docs). Ctrl-C ends it.")
             await asyncio.Event().wait()
         return result
 
@@ -96,6 +97,8 @@ async def _start(options: DemoOptions, stack: Stack, view: View, cleanup: AsyncE
         notes.append(f"{loaded.loaded:,} products, shop seed {options.shop_seed}")
     redis = connect(settings.redis.state_url, settings.redis.timeout_s)
     cleanup.push_async_callback(redis.aclose)
+    if options.redis:
+        cleanup.push_async_callback(_forget, redis, settings.tenant, children)
     gateway = Gateway(f"http://127.0.0.1:{settings.serve.port}")
     cleanup.push_async_callback(gateway.close)
     with view.step("gateway, rewriter, collector, verifier and learner"):
@@ -126,6 +129,13 @@ def _services(options: DemoOptions, stack: Stack) -> tuple[Service, Service, str
 
     stack.start(search, redis, model)
     return began["search"], began["redis"], processes.start_ray(stack)
+
+
+async def _forget(redis: Redis, tenant: str, children: dict[str, Child]) -> None:
+    """Take the run's keys out of a Redis that is not ours; its writers end first."""
+    await asyncio.gather(*(asyncio.to_thread(child.stop) for child in children.values()))
+    async for key in redis.scan_iter(match=f"unseen:{{{tenant}*", count=1000):
+        await redis.unlink(key)
 
 
 async def _ready(settings: Settings, children: dict[str, Child]) -> None:
@@ -178,7 +188,7 @@ async def _judge(
     """Stop learning, judge what serves now, and put the report together."""
     for name in ("learner", "verifier"):
         await asyncio.to_thread(running.children[name].stop)
-    queries = never_asked(options.shop_seed, options.seed)
+    queries = never_asked(options.shop_seed, options.seed)[: options.judged]
     titles = {product.product_id: product.title for product in running.products}
     judge = Judge(running.catalogue, running.settings.plan)
     with view.step(f"judging {len(queries)} queries that no shopper asked"):
