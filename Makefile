@@ -14,7 +14,8 @@ demo: setup  ## start everything, show the loop learning, end with a report (DEM
 	@$(BIN)/unseen demo $(DEMO_ARGS)
 
 test: setup packages lint  ## lint, types, import contracts and the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest tests/unit tests/property
+	$(BIN)/python -m pytest tests/service tests/learning tests/story
 
 quick: setup  ## unit and property tests only
 	$(BIN)/python -m pytest tests/unit tests/property

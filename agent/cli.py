@@ -167,7 +167,8 @@ def _until_told(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> N
 
 def main() -> None:
     """Run the command; an error that we know becomes one line and exit status 1."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGINT):  # a shell's background jobs start with SIGINT ignored
+        signal.signal(number, signal.default_int_handler)
     try:
         app(standalone_mode=True)
     except (AgentError, FeedbackError, StackError) as error:

@@ -6,6 +6,7 @@ A server that cannot be had is a skip at home and a failure where CI is set.
 
 import asyncio
 import os
+import signal
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -14,6 +15,10 @@ from typing import NoReturn, Protocol
 import pytest
 
 from agent.demo.stack import Stack, StackError, start_opensearch, start_redis, start_stand_in
+
+# A shell's background job starts with SIGINT ignored, and its children too: Ctrl-C is tested all the same.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 SERVERS = {"redis_url", "opensearch_url", "fake_opensearch_url"}
 LOOK_S = 0.01
