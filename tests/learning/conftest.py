@@ -42,7 +42,8 @@ async def build(tmp_path: Path, tenant: str, redis_url: str) -> AsyncIterator[Bu
     await redis.aclose()
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _ray() -> Iterator[None]:
+    """The modules run in any order, and another may start a Ray of its own in this process."""
     yield
     ray.shutdown()
