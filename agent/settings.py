@@ -105,7 +105,6 @@ class VerifySettings(Section):
     """Alpha of the shrinkage of an object's attractiveness to the shop's mean."""
     min_lift: float = Field(2.0, ge=0)
     """Lower bound of an object's rate for the query over its rate elsewhere, from which it counts."""
-    min_clients: int = Field(1, ge=1)
     batch: int = Field(64, ge=1)
     """Queries a pass judges."""
     idle_s: float = Field(0.5, gt=0)

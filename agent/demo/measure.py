@@ -6,7 +6,7 @@ serves: over HTTP, with the weights and verdicts of that moment.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,12 +48,11 @@ class Judge:
         queries: Sequence[Query],
         clicks: Sequence[tuple[str, str]],
         titles: Titles,
-        on_progress: Callable[[int], None],
     ) -> list[Judged]:
         """Return every query judged, in order."""
         texts = [query.text for query in queries]
         rankings = await self._rankings(queries, texts, clicks, titles)
-        pages = await self._serve(gateway, texts, on_progress)
+        pages = await self._serve(gateway, texts)
         rankings["learned"] = [page.object_ids for page in pages]
         return [
             Judged(
@@ -89,18 +88,13 @@ class Judge:
     async def _search(self, plans: Sequence[Plan], *, size: int) -> list[Results]:
         return await self._catalogue.msearch(plans, size=size, purpose="evaluation")
 
-    async def _serve(
-        self, gateway: Gateway, texts: Sequence[str], on_progress: Callable[[int], None]
-    ) -> list[Page]:
+    @staticmethod
+    async def _serve(gateway: Gateway, texts: Sequence[str]) -> list[Page]:
         room = asyncio.Semaphore(AT_A_TIME)
-        done = Counter[str]()
 
         async def one(text: str) -> Page:
             async with room:
-                page = await gateway.judge(text, deadline_s=DEADLINE_S)
-            done["pages"] += 1
-            on_progress(done["pages"])
-            return page
+                return await gateway.judge(text, deadline_s=DEADLINE_S)
 
         return list(await asyncio.gather(*(one(text) for text in texts)))
 

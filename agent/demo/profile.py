@@ -45,8 +45,7 @@ def settings(
             "deadline_s": 0.2,
             "holdback_share": 0.1,
             "explore_share": 0.3,  # a shop that has five minutes learns by trying
-            "nearest_similarity": 0.5,
-            "lent_similarity": 0.3,  # few queries are asked: the nearest is further off
+            "lent_similarity": 0.15,  # few queries are asked: the nearest is further off
         },
         # Five minutes give a query a handful of pages. More harm is risked for more to be learned: a shop
         # with a day's clicks keeps the defaults.

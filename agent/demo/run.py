@@ -192,7 +192,7 @@ async def _judge(
     titles = {product.product_id: product.title for product in running.products}
     judge = Judge(running.catalogue, running.settings.plan)
     with view.step(f"judging {len(queries)} queries that no shopper asked"):
-        judged = await judge.judge(running.gateway, queries, tally.log, titles, lambda _: None)
+        judged = await judge.judge(running.gateway, queries, tally.log, titles)
     return summary(judged) | {
         "click_to_weights_s": {
             "median": _known(last.number("learner", "click_to_weights_s_median")),

@@ -11,8 +11,9 @@ from agent.evaluate.baselines import ClickMemory, Clicks, Popularity, Rm3, Searc
 from agent.evaluate.synonyms import Synonyms
 from agent.policy.plan import Plan
 from agent.retrieval import Catalogue, Results
-from agent.serve.ladder import Decision, Index, choose, from_nearest
+from agent.serve.ladder import Decision, choose, from_nearest
 from agent.settings import Settings
+from feedback.neighbours import VerifiedIndex
 from feedback.records import CachedRewrite, Rewrite, Rung
 
 PURPOSE = "evaluation"
@@ -21,7 +22,7 @@ PURPOSE = "evaluation"
 class Rewriter(Protocol):
     """The policy as it serves now."""
 
-    async def rewrite(self, queries: Sequence[str], index: Index) -> list[Rewrite]:
+    async def rewrite(self, queries: Sequence[str], index: VerifiedIndex) -> list[Rewrite]:
         """Return the policy's greedy rewrite of each query, judged neighbours in its prompt."""
         ...
 
@@ -51,7 +52,7 @@ class Answerer:
         self._rm3 = Rm3(search=search, titles=titles)
 
     async def answers(
-        self, queries: Sequence[str], clicks: Clicks, index: Index, rewriter: Rewriter
+        self, queries: Sequence[str], clicks: Clicks, index: VerifiedIndex, rewriter: Rewriter
     ) -> dict[str, Answer]:
         """Return every query's answer, from the clicks known so far, the verdicts and the policy."""
         rewrites = await rewriter.rewrite(queries, index)
@@ -80,7 +81,7 @@ class Answerer:
             for i, query in enumerate(queries)
         }
 
-    def _choose(self, query: str, index: Index, rewrite: Rewrite) -> Decision:
+    def _choose(self, query: str, index: VerifiedIndex, rewrite: Rewrite) -> Decision:
         cached = CachedRewrite(rewrite=rewrite)
         return choose(query, index, cached, self._settings.serve, neighbours=self._settings.policy.neighbours)
 
@@ -98,6 +99,6 @@ def _reordered(
     }
 
 
-def _claimed(query: str, decision: Decision, index: Index) -> float:
+def _claimed(query: str, decision: Decision, index: VerifiedIndex) -> float:
     verdict = index.get(query)
     return verdict.gain if verdict and decision.rung is Rung.VERIFIED else 0.0

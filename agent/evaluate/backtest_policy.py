@@ -19,7 +19,6 @@ from agent.policy.plan import form_of
 from agent.policy.prompt import Prompt
 from agent.release.gate import Gate
 from agent.retrieval import Catalogue
-from agent.serve.ladder import Index
 from agent.settings import Settings, WeightsSettings
 from agent.weights.store import AdapterStore
 from feedback.neighbours import VerifiedIndex
@@ -29,7 +28,7 @@ from feedback.records import Rewrite
 class Learning(Protocol):
     """Serves one version of the policy, and makes the next when told to."""
 
-    async def rewrite(self, queries: Sequence[str], index: Index) -> list[Rewrite]:
+    async def rewrite(self, queries: Sequence[str], index: VerifiedIndex) -> list[Rewrite]:
         """Return the greedy rewrite of each query, judged neighbours in its prompt."""
         ...
 
@@ -49,7 +48,7 @@ class ServingPolicy:
         self.policy = policy
         self._settings = settings
 
-    async def rewrite(self, queries: Sequence[str], index: Index) -> list[Rewrite]:
+    async def rewrite(self, queries: Sequence[str], index: VerifiedIndex) -> list[Rewrite]:
         """Return the greedy rewrite of each query."""
         prompts = [self._prompt(query, index) for query in queries]
         groups = await asyncio.to_thread(self.policy.sample, prompts, n=1, greedy=True)
@@ -62,7 +61,7 @@ class ServingPolicy:
         """Return that nothing was learned."""
         return {"updates": 0, "rollouts": 0, "seconds": 0.0, "version": 0, "published": 0, "refused": 0}
 
-    def _prompt(self, query: str, index: Index) -> Prompt:
+    def _prompt(self, query: str, index: VerifiedIndex) -> Prompt:
         near = index.nearest(query, k=self._settings.policy.neighbours)
         examples = tuple((n.verified.query, n.verified.text) for n in near)
         return Prompt(query=query, examples=examples, form=form_of(query, self._settings.plan))

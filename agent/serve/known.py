@@ -5,35 +5,25 @@ Guarantees that a search never waits for it: while Redis is away the last copy g
 
 import asyncio
 import contextlib
-from typing import Protocol, cast
+from typing import cast
 
 import msgspec
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from agent.serve.ladder import Index
 from agent.serve.metrics import KNOWN_SEQ, REFRESH_FAILURES
 from feedback.errors import FeedbackError
 from feedback.keys import Keys
+from feedback.neighbours import VerifiedIndex
 
 log = structlog.get_logger(__name__)
-
-
-class FollowingIndex(Index, Protocol):
-    """An index that can be brought up to date."""
-
-    seq: int
-
-    async def refresh(self, redis: Redis, keys: Keys) -> int:
-        """Read what changed."""
-        ...
 
 
 class Known:
     """The copy and its refresh loop."""
 
-    def __init__(self, redis: Redis, keys: Keys, index: FollowingIndex) -> None:
+    def __init__(self, redis: Redis, keys: Keys, index: VerifiedIndex) -> None:
         self.index = index
         self.stable_version = 0
         self.revoked: frozenset[int] = frozenset()

@@ -7,45 +7,11 @@ form and the limits of a rewrite are `agent.policy.plan`'s business.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from agent.settings import ServeSettings
+from feedback.neighbours import Neighbour, VerifiedIndex
 from feedback.records import CachedRewrite, Rewrite, Rung, Verified
 from feedback.text import normalise
-
-
-class Near(Protocol):
-    """A judged query and how similar it is, as `feedback.neighbours.Neighbour`."""
-
-    @property
-    def verified(self) -> Verified:
-        """The neighbour's verdict."""
-        ...
-
-    @property
-    def similarity(self) -> float:
-        """Character trigrams in common, in [0, 1]."""
-        ...
-
-
-class Index(Protocol):
-    """The verifier's verdicts, as `feedback.neighbours.VerifiedIndex`."""
-
-    def get(self, query: str, segment: str = "all") -> Verified | None:
-        """Return the query's own verdict."""
-        ...
-
-    def nearest(
-        self,
-        query: str,
-        *,
-        k: int,
-        min_similarity: float = 0.0,
-        segment: str = "all",
-        with_text: bool = False,
-    ) -> Sequence[Near]:
-        """Return the nearest judged queries, the nearest first, never the query itself."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +25,7 @@ class Decision:
     """``verified``, ``nearest``, ``cache``, ``model``, ``explore`` or ``raw:<why>``."""
     rewrite: Rewrite | None = None
     """The policy's own action, where it took one (an empty text included)."""
-    neighbours: tuple[Near, ...] = ()
+    neighbours: tuple[Neighbour, ...] = ()
     """For the policy's prompt, the nearest first; only where the policy may be asked."""
     ask_policy: bool = False
     """Whether nothing is known, so that the live model may be asked."""
@@ -72,7 +38,7 @@ def raw(why: str, rewrite: Rewrite | None = None) -> Decision:
 
 def choose(
     query: str,
-    index: Index,
+    index: VerifiedIndex,
     cached: CachedRewrite | None,
     settings: ServeSettings,
     *,
@@ -96,7 +62,7 @@ def choose(
     return Decision(rung=Rung.RAW, source="raw:unknown", neighbours=prompted, ask_policy=True)
 
 
-def from_nearest(query: str, index: Index, settings: ServeSettings) -> str:
+def from_nearest(query: str, index: VerifiedIndex, settings: ServeSettings) -> str:
     """Return the words of the nearest judged query with those of its rewrite; empty where none is near.
 
     One that is further off lends its verified rewrite alone.
@@ -113,7 +79,7 @@ def from_nearest(query: str, index: Index, settings: ServeSettings) -> str:
     return verified.text if similarity >= settings.lent_similarity else ""
 
 
-def from_policy(rewrite: Rewrite, source: str, *, neighbours: tuple[Near, ...] = ()) -> Decision:
+def from_policy(rewrite: Rewrite, source: str, *, neighbours: tuple[Neighbour, ...] = ()) -> Decision:
     """Return the decision that a rewrite of the policy makes; an empty one is the raw query."""
     if not rewrite.text.strip():
         return Decision(rung=Rung.RAW, source="raw:silent", rewrite=rewrite, neighbours=neighbours)
@@ -122,7 +88,7 @@ def from_policy(rewrite: Rewrite, source: str, *, neighbours: tuple[Near, ...] =
     )
 
 
-def is_stale(cached: CachedRewrite, neighbours: Sequence[Near], stable_version: int) -> bool:
+def is_stale(cached: CachedRewrite, neighbours: Sequence[Neighbour], stable_version: int) -> bool:
     """Tell whether the policy would answer anew today: a newer version serves, or a neighbour moved."""
     moved = any(near.verified.seq > cached.neighbours_seq for near in neighbours)
     return moved or cached.rewrite.version < stable_version

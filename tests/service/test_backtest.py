@@ -15,8 +15,8 @@ from agent.evaluate.backtest_answers import Answerer, Rewriter
 from agent.evaluate.backtest_figures import Answer
 from agent.evaluate.baselines import Clicks
 from agent.evaluate.report import Report
-from agent.serve.ladder import Index
 from agent.settings import Settings
+from feedback.neighbours import VerifiedIndex
 from tests.service.backtest_log import CALLED, Line, asked, catalogue, clicks, object_of
 
 pytestmark = pytest.mark.timeout(180)
@@ -49,7 +49,7 @@ def play(own: Settings, folder: Path, log: Path, *, learn_s: float = 0.0) -> Pla
     answers = Answerer.answers
 
     async def recorded(
-        self: Answerer, queries: Sequence[str], known: Clicks, index: Index, rewriter: Rewriter
+        self: Answerer, queries: Sequence[str], known: Clicks, index: VerifiedIndex, rewriter: Rewriter
     ) -> dict[str, Answer]:
         given.append(await answers(self, queries, known, index, rewriter))
         return given[-1]
