@@ -9,6 +9,8 @@ from typing import Any, cast
 
 from redis.asyncio import Redis
 
+SCAN = 1000
+"""Keys a round trip when a tenant is taken out."""
 RENEW = "if redis.call('get',KEYS[1])==ARGV[1] then return redis.call('pexpire',KEYS[1],ARGV[2]) end return 0"
 RELEASE = "if redis.call('get',KEYS[1])==ARGV[1] then return redis.call('del',KEYS[1]) end return 0"
 
@@ -22,6 +24,17 @@ def connect(url: str, timeout_s: float = 2.0) -> Redis:
         socket_connect_timeout=timeout_s,
         max_connections=256,
     )
+
+
+async def forget(redis: Redis, tenant: str) -> None:
+    """Take a tenant's keys out of the store; whatever writes to them must have ended."""
+    keys = [
+        key
+        for after in "}:"  # its own keys, and those of its partitions
+        async for key in redis.scan_iter(match=f"unseen:{{{tenant}{after}*", count=SCAN)
+    ]
+    for start in range(0, len(keys), SCAN):
+        await redis.unlink(*keys[start : start + SCAN])
 
 
 class Lease:

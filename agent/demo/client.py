@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from agent.demo.shop import Action, Visit
-from feedback.clock import wall_clock
+from feedback.clock import Clock, wall_clock
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,9 +27,20 @@ class Page:
 class Gateway:
     """Talks to `/search` and `/events`."""
 
-    def __init__(self, url: str, *, timeout_s: float = 60.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout_s: float = 60.0,
+        transport: httpx.AsyncBaseTransport | None = None,
+        clock: Clock = wall_clock,
+    ) -> None:
+        self._clock = clock
         self._http = httpx.AsyncClient(
-            base_url=url, timeout=timeout_s, limits=httpx.Limits(max_connections=64)
+            base_url=url,
+            timeout=timeout_s,
+            limits=httpx.Limits(max_connections=64),
+            transport=transport,
         )
 
     async def search(self, visit: Visit) -> Page:
@@ -51,7 +62,7 @@ class Gateway:
 
     async def act(self, visit: Visit, page: Page, actions: Sequence[Action]) -> None:
         """Send what the shopper did with a page, as UBI events."""
-        now = wall_clock()
+        now = self._clock()
         events = [
             {
                 "action_name": action.action_name,

@@ -30,7 +30,7 @@ from agent.demo.view import View
 from agent.policy import smollm2
 from agent.retrieval import Catalogue
 from agent.settings import Settings
-from feedback.stores import connect
+from feedback.stores import connect, forget
 
 READY_S = 180.0
 
@@ -134,8 +134,7 @@ def _services(options: DemoOptions, stack: Stack) -> tuple[Service, Service, str
 async def _forget(redis: Redis, tenant: str, children: dict[str, Child]) -> None:
     """Take the run's keys out of a Redis that is not ours; its writers end first."""
     await asyncio.gather(*(asyncio.to_thread(child.stop) for child in children.values()))
-    async for key in redis.scan_iter(match=f"unseen:{{{tenant}*", count=1000):
-        await redis.unlink(key)
+    await forget(redis, tenant)
 
 
 async def _ready(settings: Settings, children: dict[str, Child]) -> None:

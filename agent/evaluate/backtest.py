@@ -38,7 +38,7 @@ from agent.evaluate.report import Report
 from agent.retrieval import Catalogue, LoadReport
 from agent.retrieval.lines import Document, documents
 from agent.settings import Settings
-from feedback.stores import connect
+from feedback.stores import connect, forget
 
 OnProgress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is (0: unknown)."""
@@ -226,7 +226,7 @@ async def _places(settings: Settings) -> AsyncIterator[tuple[Settings, Redis, Ca
     finally:
         await catalogue.drop_index()
         await catalogue.close()
-        await _forget(redis, own.tenant)
+        await forget(redis, own.tenant)
         await redis.aclose()
 
 
@@ -239,12 +239,6 @@ def _own(settings: Settings, name: str) -> Settings:
     }
     parts = {part: getattr(settings, part).model_copy(update=some) for part, some in updates.items()}
     return settings.model_copy(update={"tenant": name, **parts})
-
-
-async def _forget(redis: Redis, tenant: str) -> None:
-    keys = [key async for key in redis.scan_iter(match=f"unseen:{{{tenant}*", count=1000)]
-    for start in range(0, len(keys), 1000):
-        await redis.unlink(*keys[start : start + 1000])
 
 
 def _lines(path: Path) -> list[bytes]:

@@ -172,10 +172,8 @@ def _start_ray(settings: Settings) -> None:
     if cluster:
         ray.init(address=cluster, logging_level="warning", runtime_env={"env_vars": workers})
         return
-    for (
-        name,
-        value,
-    ) in workers.items():  # inherited: a runtime_env would keep Ray's prestarted workers from use
+    # Inherited: a runtime_env would keep Ray's prestarted workers from use.
+    for name, value in workers.items():
         os.environ.setdefault(name, value)
     ray.init(
         address="local",

@@ -1,0 +1,157 @@
+"""The loop without the model, in virtual time: shoppers, gateway, collector and verifier in one process.
+
+Everything is the real thing but the clock and the rewriter, which stays silent: what is measured is what the
+verdicts alone are worth. Much faster than the demo, so that many shops and seeds can be tried.
+"""
+
+import asyncio
+import heapq
+import json
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import httpx
+
+from agent.demo.client import Gateway
+from agent.demo.measure import Judge, Judged
+from agent.demo.profile import VISITS_PER_S
+from agent.demo.shop import Population, Product, Query, Visit
+from agent.demo.traffic import THINK_S, Tally
+from agent.policy.plan import Plan
+from agent.retrieval import Catalogue
+from agent.serve.asking import RewriteAsk
+from agent.serve.assemble import assemble
+from agent.serve.gateway import Parts, make_app
+from agent.settings import Settings
+from agent.verify.store import VerdictWriter
+from agent.verify.verifier import Verifier
+from feedback.candidates import CandidateReader
+from feedback.clock import ManualClock
+from feedback.collector import Collector
+from feedback.evidence import EvidenceReader
+from feedback.records import Rewrite
+from feedback.stores import connect, forget
+
+START_MS = 1_795_426_200_000
+TICK_S = 0.25
+VERIFY_EVERY = 4
+"""Ticks between two passes of the verifier."""
+
+
+class SilentRewriter:
+    """A policy that adds nothing, at once."""
+
+    async def rewrite(self, ask: RewriteAsk) -> Rewrite:
+        """Return the empty rewrite of no version."""
+        return Rewrite(text="")
+
+    async def ready(self) -> bool:
+        """Tell that it is there."""
+        return True
+
+
+@dataclass(kw_only=True)
+class VirtualShop:
+    """A stocked shop with its loop; `open_for` lets shoppers in."""
+
+    settings: Settings
+    parts: Parts
+    gateway: Gateway
+    collector: Collector
+    verifier: Verifier
+    clock: ManualClock
+    catalogue: Catalogue
+    products: tuple[Product, ...]
+    tally: Tally
+
+    async def open_for(self, seconds: float, population: Population) -> None:
+        """Let shoppers search, click and buy for so many virtual seconds."""
+        due: list[tuple[float, int, Visit]] = []
+        began, n = 0.0, 0
+        for tick in range(round(seconds / TICK_S)):
+            now_s = tick * TICK_S
+            while began <= now_s:
+                heapq.heappush(due, (began, n, population.next_visit()))
+                began, n = began + 1.0 / VISITS_PER_S, n + 1
+            here: list[Visit] = []
+            while due and due[0][0] <= now_s:
+                here.append(heapq.heappop(due)[2])
+            following = await asyncio.gather(*(self._look(population, visit) for visit in here))
+            for visit in following:
+                if visit is not None:
+                    n += 1
+                    heapq.heappush(due, (now_s + THINK_S, n, visit))
+            self.clock.advance(TICK_S)
+            await self.catch_up(judging=tick % VERIFY_EVERY == 0)
+
+    async def catch_up(self, *, judging: bool = True) -> None:
+        """Collect what came in, and judge what moved."""
+        while len(self.parts.impressions):
+            await self.parts.impressions.flush()
+        while await self.collector.step():
+            pass
+        if judging:
+            await self.verifier.step()
+            await self.parts.known.refresh()
+
+    async def judged(self, queries: list[Query]) -> list[Judged]:
+        """Return the demo's judgement of what is served now."""
+        titles = {product.product_id: product.title for product in self.products}
+        judge = Judge(self.catalogue, self.settings.plan)
+        return await judge.judge(self.gateway, queries, self.tally.log, titles)
+
+    async def _look(self, population: Population, visit: Visit) -> Visit | None:
+        page = await self.gateway.search(visit)
+        reaction = population.react(visit, page.object_ids)
+        if reaction.actions:
+            await self.gateway.act(visit, page, reaction.actions)
+        clicked = [a.object_id for a in reaction.actions if a.action_name == "click"]
+        purchases = sum(a.action_name == "purchase" for a in reaction.actions)
+        self.tally.add(visit, page, clicked, purchases=purchases)
+        return reaction.next_visit
+
+
+@asynccontextmanager
+async def virtual_shop(settings: Settings, products: tuple[Product, ...], seed: int) -> AsyncIterator[VirtualShop]:
+    """Give a shop of one tenant and one index, which both go with it."""
+    clock = ManualClock(START_MS)
+    parts = replace(
+        assemble(settings, SilentRewriter()), clock=clock, rng=random.Random(seed)
+    )
+    redis = connect(settings.redis.state_url, settings.redis.timeout_s)
+    evidence = EvidenceReader(redis, settings.keys, settings.feedback, clock)
+    catalogue = Catalogue(settings.opensearch)
+    transport = httpx.ASGITransport(app=make_app(parts))
+    gateway = Gateway("http://shop", transport=transport, clock=clock)
+    try:
+        await catalogue.create_index()
+        await catalogue.load(json.dumps(product.document()) for product in products)
+        yield VirtualShop(
+            settings=settings,
+            parts=parts,
+            gateway=gateway,
+            collector=Collector(redis, settings.keys, settings.feedback, clock),
+            verifier=Verifier(
+                evidence,
+                CandidateReader(redis, settings.keys, evidence),
+                catalogue,
+                VerdictWriter(redis, settings.keys),
+                settings,
+                clock,
+            ),
+            clock=clock,
+            catalogue=catalogue,
+            products=products,
+            tally=Tally(),
+        )
+    finally:
+        await gateway.close()
+        await catalogue.drop_index()
+        await catalogue.close()
+        await forget(redis, settings.tenant)
+        await redis.aclose()
+        if parts.close is not None:
+            await parts.close()
