@@ -83,7 +83,7 @@ class ServeSettings(Section):
     """Character trigrams in common (Jaccard) with an asked query, from which its words and its verified
     rewrite are taken over; chosen on a click log's eighth and ninth tenth, where .3 to .5 differ by .01."""
     lent_similarity: float = Field(1.0, gt=0, le=1)
-    """From which at least the verified rewrite alone is taken over; 1: never."""
+    """From which judged queries lend the words on which they agree; 1: never."""
     replicas: int = Field(1, ge=1)
     batch: int = Field(8, ge=1)
     impression_buffer: int = Field(10_000, ge=1)

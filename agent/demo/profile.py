@@ -44,8 +44,9 @@ def settings(
             "port": port,
             "deadline_s": 0.2,
             "holdback_share": 0.1,
-            "explore_share": 0.3,  # a shop that has five minutes learns by trying
-            "lent_similarity": 0.15,  # few queries are asked: the nearest is further off
+            "explore_share": 0.5,  # a shop that has five minutes learns by trying
+            "nearest_similarity": 1.0,  # few queries are asked: the nearest is further off,
+            "lent_similarity": 0.15,  # so that several lend the words on which they agree
         },
         # Five minutes give a query a handful of pages. More harm is risked for more to be learned: a shop
         # with a day's clicks keeps the defaults.

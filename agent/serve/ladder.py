@@ -5,6 +5,7 @@ same rungs. Guarantees that a query which was judged follows its own verdict, "n
 form and the limits of a rewrite are `agent.policy.plan`'s business.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,13 @@ from agent.settings import ServeSettings
 from feedback.neighbours import Neighbour, VerifiedIndex
 from feedback.records import CachedRewrite, Rewrite, Rung, Verified
 from feedback.text import normalise
+
+VOTERS = 8
+"""Judged queries that lend words where the nearest one is not near enough to be taken whole."""
+VOTE_SHARE = 0.2
+"""Of the votes that a word needs. Over five demo shops .2 closed .70 of the gap, .25 .66 and .3 .62, with no
+word that harmed queries which need none."""
+MOST_LENT = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,18 +73,32 @@ def choose(
 def from_nearest(query: str, index: VerifiedIndex, settings: ServeSettings) -> str:
     """Return the words of the nearest judged query with those of its rewrite; empty where none is near.
 
-    One that is further off lends its verified rewrite alone.
-
     Its own words are as good as a rewrite: they are how others spelled the same wish. On a click log's
     never-asked queries they add more than the verified rewrite without them (.565 against .516; raw .473).
+    Where it is further off, the judged queries around lend the added words that most of them agree on.
     """
-    near = index.nearest(query, k=1)
-    if not near:
-        return ""
-    verified, similarity = near[0].verified, near[0].similarity
-    if similarity >= settings.nearest_similarity:
-        return f"{verified.query} {verified.text}".strip()
-    return verified.text if similarity >= settings.lent_similarity else ""
+    near = index.nearest(query, k=VOTERS if settings.lent_similarity < 1 else 1)
+    if near and near[0].similarity >= settings.nearest_similarity:
+        return f"{near[0].verified.query} {near[0].verified.text}".strip()
+    return lent([n for n in near if n.similarity >= settings.lent_similarity], query)
+
+
+def lent(near: Sequence[Neighbour], query: str) -> str:
+    """Return the added words with `VOTE_SHARE` of the votes, most votes first, those of the query left out.
+
+    A judged query votes by its similarity squared, one with a rewrite times its chance to do no harm; one to
+    which nothing is to be added votes against every word.
+    """
+    votes: defaultdict[str, float] = defaultdict(float)
+    total = 0.0
+    for n in near:
+        words = set(n.verified.text.split())
+        weight = n.similarity**2 * (1 - n.verified.p_harm)
+        total += weight
+        for word in words - set(query.split()):
+            votes[word] += weight
+    kept = [(-vote, word) for word, vote in votes.items() if vote >= VOTE_SHARE * total]
+    return " ".join(word for _, word in sorted(kept)[:MOST_LENT])
 
 
 def from_policy(rewrite: Rewrite, source: str, *, neighbours: tuple[Neighbour, ...] = ()) -> Decision:

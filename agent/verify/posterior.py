@@ -82,11 +82,11 @@ def by_rates(moved: Moves, fold: Fold, *, mu: float, prior: Prior, gains: Mappin
     """Return the belief from logged pages; the gains are the objects' attractiveness under the same prior.
 
     A raw object without enough examinations counts as the shop's mean where it loses, so that not knowing
-    is no reason to push it away; one that would come in unknown is worth nothing.
+    is no reason to push it away; one that would come in unknown is worth what newcomers earn at least.
     """
     mean = variance = 0.0
     for d, w in moved.items():
-        worth = gains.get(d, mu if w < 0 else 0.0)
+        worth = gains.get(d, mu if w < 0 else prior.newcomer)
         mean += w * worth
         if worth > 0:
             e = fold.get(d, ObjectEvidence())

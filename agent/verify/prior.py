@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import gamma
 
 from agent.verify.shop import Observed, Shop, actions_of
 from feedback.evidence import FOLDS, ObjectEvidence
@@ -30,6 +31,9 @@ CLEAR = 3.0
 MOST_STRENGTH = 32.0
 """Examinations that an object's rate elsewhere may be worth where queries matter; more is its own noise."""
 
+BOUND = 0.05
+"""Lower quantile of what newcomers earn."""
+
 Column = NDArray[np.float64]
 
 
@@ -43,6 +47,8 @@ class Prior:
     """Of clicks that fall on the raw page by rank, where it is not empty; the rest by popularity."""
     alpha: float = 4.0
     """Examinations that the shop's mean is worth against an object's own."""
+    newcomer: float = 0.0
+    """Rate that an object which a rewrite brings in earns at least, as long as its own is not known."""
     queries_matter: bool = True
     """Whether an object's rate differs from query to query; false: clicks follow objects alone."""
 
@@ -56,8 +62,29 @@ def fit(observed: Iterable[Observed], shop: Shop, *, alpha: float) -> Prior:
         concentration=concentration,
         page_share=page_share,
         alpha=max(alpha, shrink),
+        newcomer=newcomer_rate(seen, shop),
         queries_matter=matter,
     )
+
+
+def newcomer_rate(observed: Iterable[Observed], shop: Shop) -> float:
+    """Return the lower bound of what objects that the raw page lacks earned at their first examination.
+
+    They came by what shoppers proposed, as candidates do; an object counts as one examination at most, so
+    that what was shown often because it earned well does not decide. 0 until `MIN_ROWS` were shown.
+    """
+    shown = earned = 0.0
+    for one in observed:
+        page = set(one.raw_ids)
+        for d, e in one.evidence.merged().items():
+            actions, examined = _counts(e, shop)
+            if d not in page and e.examinations > 0:
+                first = min(1.0, 1.0 / examined)
+                shown += examined * first
+                earned += actions * first
+    if shown < MIN_ROWS or not earned:
+        return 0.0
+    return float(gamma.ppf(BOUND, earned, scale=1.0 / shown))
 
 
 def _halves(observed: Sequence[Observed]) -> Iterable[tuple[Observed, int]]:

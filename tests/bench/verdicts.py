@@ -18,7 +18,7 @@ from agent.demo.shop import Population, make_shop, never_asked
 from agent.demo.stack import Service, Stack, start_opensearch, start_redis
 from agent.logs import configure
 from agent.settings import LogSettings, Settings
-from tests.checks.virtual_shop import virtual_shop
+from tests.service.virtual_shop import virtual_shop
 
 SHOPPING_S = 200.0
 """About what five minutes leave between start-up and report."""
@@ -54,7 +54,12 @@ async def run(
     """Return the figures of one shop."""
     began_s = time.monotonic()
     tree = profile.settings(
-        run=f"bench-{shop_seed}-{seed}", folder=stack.folder, port=0, opensearch=opensearch, redis=redis, ray=""
+        run=f"bench-{shop_seed}-{seed}",
+        folder=stack.folder,
+        port=0,
+        opensearch=opensearch,
+        redis=redis,
+        ray="",
     )
     tree["serve"] |= {"pool_samples": 0}
     shop = make_shop(shop_seed)

@@ -1,3 +1,4 @@
+from msgspec import structs
 from serve_fakes import index_of, verdict
 
 from agent.serve.ladder import choose, from_policy, is_stale
@@ -33,6 +34,19 @@ def test_the_nearest_asked_query_lends_its_words_and_its_rewrite_from_the_simila
         "nearest",
     )
     assert choose("leather couch", index, None, ServeSettings(nearest_similarity=0.7)).ask_policy
+
+
+def test_judged_queries_around_lend_the_words_on_which_they_agree() -> None:
+    lending = ServeSettings(nearest_similarity=1.0, lent_similarity=0.1)
+    agreeing = (verdict("red couch", "sofa bed"), verdict("blue couch", "sofa"), verdict("old couch", "sofa"))
+    against = [verdict(f"green couch {n}", "") for n in ("one", "two")]
+    assert choose("green couch", index_of(*agreeing), None, lending).text == "sofa bed"
+    outvoted = choose("green couch", index_of(*agreeing, *against), None, lending)
+    assert outvoted.text in ("", "sofa")  # bed has one far voice, and two near ones against it
+    assert choose("green couch", index_of(*against), None, lending).ask_policy
+    assert choose("sofa couch", index_of(*agreeing), None, lending).text == "bed"
+    unsure = [structs.replace(one, p_harm=0.99) for one in agreeing]
+    assert choose("green couch", index_of(*unsure, against[0]), None, lending).ask_policy
 
 
 def test_a_query_further_off_lends_its_rewrite_alone() -> None:

@@ -1,6 +1,6 @@
 """What shoppers ask, and what nobody asked: two sets of queries, disjoint by phrasing.
 
-Some hundred concepts are in demand in a run. Where shop and shoppers differ, both the shop's
+Some fifty concepts are in demand in a run. Where shop and shoppers differ, both the shop's
 and the shoppers' words are asked; the never-asked queries put the same words together in other
 ways, misspell them, or use words that nobody has used yet.
 """
@@ -19,8 +19,9 @@ from agent.demo.shop.model import Product, Query
 from agent.demo.shop.naming import Naming, covered, namings, stems
 from agent.demo.shop.values import AXES, BEFORE_THE_NOUN, printed_forms
 
-N_GAP_CONCEPTS = 52
-N_AGREED_CONCEPTS = 40
+N_GAP_CONCEPTS = 26
+N_AGREED_CONCEPTS = 20
+"""In demand in a run: as many as a few thousand searches can teach something about."""
 N_NEVER_ASKED = {"known": 82, "form": 9, "spoken": 88, "slip": 12, "rare": 9}
 """The catalogue's word; it with a value in another form; the shoppers' word; a slip; an unused word."""
 POPULARITY_EXPONENT = 0.65

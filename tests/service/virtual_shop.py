@@ -11,7 +11,6 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
 import httpx
 
@@ -20,7 +19,6 @@ from agent.demo.measure import Judge, Judged
 from agent.demo.profile import VISITS_PER_S
 from agent.demo.shop import Population, Product, Query, Visit
 from agent.demo.traffic import THINK_S, Tally
-from agent.policy.plan import Plan
 from agent.retrieval import Catalogue
 from agent.serve.asking import RewriteAsk
 from agent.serve.assemble import assemble
@@ -46,6 +44,7 @@ class SilentRewriter:
 
     async def rewrite(self, ask: RewriteAsk) -> Rewrite:
         """Return the empty rewrite of no version."""
+        del ask
         return Rewrite(text="")
 
     async def ready(self) -> bool:
@@ -115,12 +114,12 @@ class VirtualShop:
 
 
 @asynccontextmanager
-async def virtual_shop(settings: Settings, products: tuple[Product, ...], seed: int) -> AsyncIterator[VirtualShop]:
+async def virtual_shop(
+    settings: Settings, products: tuple[Product, ...], seed: int
+) -> AsyncIterator[VirtualShop]:
     """Give a shop of one tenant and one index, which both go with it."""
     clock = ManualClock(START_MS)
-    parts = replace(
-        assemble(settings, SilentRewriter()), clock=clock, rng=random.Random(seed)
-    )
+    parts = replace(assemble(settings, SilentRewriter()), clock=clock, rng=random.Random(seed))
     redis = connect(settings.redis.state_url, settings.redis.timeout_s)
     evidence = EvidenceReader(redis, settings.keys, settings.feedback, clock)
     catalogue = Catalogue(settings.opensearch)
