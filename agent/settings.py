@@ -84,6 +84,9 @@ class ServeSettings(Section):
     rewrite are taken over; chosen on a click log's eighth and ninth tenth, where .3 to .5 differ by .01."""
     lent_similarity: float = Field(1.0, gt=0, le=1)
     """From which judged queries lend the words on which they agree; 1: never."""
+    min_policy_gain: float | None = None
+    """Gain over raw (DCG, mean over the gate's held-back queries) that the serving version must exceed
+    before shoppers outside the explore arm get its words; None: any version answers, the base model too."""
     replicas: int = Field(1, ge=1)
     batch: int = Field(8, ge=1)
     impression_buffer: int = Field(10_000, ge=1)

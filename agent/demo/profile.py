@@ -47,6 +47,7 @@ def settings(
             "explore_share": 0.5,  # a shop that has five minutes learns by trying
             "nearest_similarity": 1.0,  # few queries are asked: the nearest is further off,
             "lent_similarity": 0.15,  # so that several lend the words on which they agree
+            "min_policy_gain": 0.0,  # a few minutes' weights may still harm: they prove themselves first
         },
         # Five minutes give a query a handful of pages. More harm is risked for more to be learned: a shop
         # with a day's clicks keeps the defaults.

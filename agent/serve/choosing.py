@@ -108,6 +108,8 @@ class Chooser:
             return raw("share")
         if not decision.ask_policy:
             return decision
+        if not self._policy_may_speak():
+            return raw("unproven")
         cached = await self._in_time(self._cache.get(asked.query), None, began_s)
         if cached is not None and self._may_answer(cached.rewrite):
             return await self._from_cache(asked, cached, began_s)
@@ -163,6 +165,10 @@ class Chooser:
             neighbours_seq=index.seq,
             kind=kind,
         )
+
+    def _policy_may_speak(self) -> bool:
+        needed = self._settings.serve.min_policy_gain
+        return needed is None or self._known.policy_gain > needed
 
     def _may_answer(self, rewrite: Rewrite) -> bool:
         return rewrite.version not in self._known.revoked

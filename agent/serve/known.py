@@ -16,6 +16,7 @@ from agent.serve.metrics import KNOWN_SEQ, REFRESH_FAILURES
 from feedback.errors import FeedbackError
 from feedback.keys import Keys
 from feedback.neighbours import VerifiedIndex
+from feedback.records import Manifest
 
 log = structlog.get_logger(__name__)
 
@@ -26,6 +27,8 @@ class Known:
     def __init__(self, redis: Redis, keys: Keys, index: VerifiedIndex) -> None:
         self.index = index
         self.stable_version = 0
+        self.policy_gain = 0.0
+        """Of the serving version over raw, on the gate's held-back queries; 0 where nothing was compared."""
         self.revoked: frozenset[int] = frozenset()
         self._redis = redis
         self._keys = keys
@@ -33,10 +36,18 @@ class Known:
     async def refresh(self) -> None:
         """Read what changed; raises what Redis raises."""
         await self.index.refresh(self._redis, self._keys)
-        self.stable_version = int(await self._redis.get(self._keys.stable()) or 0)
+        await self._follow_stable(int(await self._redis.get(self._keys.stable()) or 0))
         members = await cast("asyncio.Future[set[bytes]]", self._redis.smembers(self._keys.revoked()))
         self.revoked = frozenset(int(member) for member in members)
         KNOWN_SEQ.set(self.index.seq)
+
+    async def _follow_stable(self, version: int) -> None:
+        if version == self.stable_version:
+            return
+        stored = await self._redis.get(self._keys.version(version))
+        gate = msgspec.json.decode(stored, type=Manifest).gate if stored else {}
+        self.policy_gain = gate.get("reward", 0.0)
+        self.stable_version = version
 
     async def run(self, stop: asyncio.Event, poll_s: float) -> None:
         """Refresh every ``poll_s`` until told to stop."""

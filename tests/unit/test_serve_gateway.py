@@ -123,6 +123,17 @@ async def test_a_revoked_version_answers_nobody() -> None:
     assert page["source"] == "raw:revoked"
 
 
+async def test_a_version_that_gains_too_little_speaks_in_the_explore_arm_alone() -> None:
+    world = World(min_policy_gain=0.01)
+    world.cache.rewrites["couch"] = CachedRewrite(rewrite=Rewrite(text="settee", version=4))
+    async with gateway(world) as http:
+        world.known.policy_gain = 0.01
+        assert (await ask(http))["source"] == "raw:unproven"
+        assert not world.rewriter.asked
+        world.known.policy_gain = 0.02
+        assert (await ask(http))["rewrite"] == "settee"
+
+
 async def test_only_opensearch_s_own_failure_is_an_error() -> None:
     world = World(verdict("couch", "sofa"))
     world.catalogue.fails = True

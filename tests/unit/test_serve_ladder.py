@@ -3,7 +3,7 @@ from serve_fakes import index_of, verdict
 
 from agent.serve.ladder import choose, from_policy, is_stale
 from agent.settings import ServeSettings
-from feedback.records import CachedRewrite, Rewrite, Rung
+from feedback.records import CachedRewrite, Rewrite, Rung, Verified
 
 SETTINGS = ServeSettings(nearest_similarity=0.6)
 
@@ -38,15 +38,20 @@ def test_the_nearest_asked_query_lends_its_words_and_its_rewrite_from_the_simila
 
 def test_judged_queries_around_lend_the_words_on_which_they_agree() -> None:
     lending = ServeSettings(nearest_similarity=1.0, lent_similarity=0.1)
-    agreeing = (verdict("red couch", "sofa bed"), verdict("blue couch", "sofa"), verdict("old couch", "sofa"))
+    red, blue, old = (verdict(f"{colour} couch", "sofa bed") for colour in ("red", "blue", "old"))
+    alone = verdict("blue couch", "sofa")
     against = [verdict(f"green couch {n}", "") for n in ("one", "two")]
-    assert choose("green couch", index_of(*agreeing), None, lending).text == "sofa bed"
-    outvoted = choose("green couch", index_of(*agreeing, *against), None, lending)
-    assert outvoted.text in ("", "sofa")  # bed has one far voice, and two near ones against it
-    assert choose("green couch", index_of(*against), None, lending).ask_policy
-    assert choose("sofa couch", index_of(*agreeing), None, lending).text == "bed"
-    unsure = [structs.replace(one, p_harm=0.99) for one in agreeing]
-    assert choose("green couch", index_of(*unsure, against[0]), None, lending).ask_policy
+
+    def said(*judged: Verified, query: str = "green couch") -> str:
+        return choose(query, index_of(*judged), None, lending).text
+
+    assert said(red) == "sofa bed"
+    assert said(red, alone, verdict("old couch", "sofa")) == "sofa"  # one of three is not enough for bed
+    assert said(red, blue, verdict("old couch", "sofa")) == "sofa bed"
+    assert said(red, *against) == ""  # nor is one far voice against two near ones
+    assert said(red, blue, old, query="sofa couch") == "bed"
+    unsure = [structs.replace(one, p_harm=0.99) for one in (red, blue, old)]
+    assert said(*unsure, against[0]) == ""
 
 
 def test_a_query_further_off_lends_its_rewrite_alone() -> None:

@@ -1,11 +1,12 @@
 import math
+from dataclasses import replace
 
 import pytest
 
 from agent.settings import VerifySettings
 from agent.verify.judge import Judge, Listed, Reason
 from agent.verify.posterior import by_rates, by_shares, lift_bound, moves
-from agent.verify.prior import Prior
+from agent.verify.prior import Prior, newcomer_rate
 from agent.verify.shop import Observed, Shop
 from feedback.evidence import ObjectEvidence, QueryEvidence, ShopTotals
 from feedback.settings import FeedbackSettings
@@ -78,10 +79,31 @@ def test_from_pages_the_gain_is_a_sum_of_rates() -> None:
     belief = by_rates(
         {"x": 1.0, "a": -1.0, "unknown": 0.5, "raw": -0.5}, fold, mu=0.1, prior=PRIOR, gains=gains
     )
-    assert belief.mean == pytest.approx(0.42 - 0.02 - 0.5 * 0.1)  # what comes in unknown is worth nothing
+    assert belief.mean == pytest.approx(0.42 - 0.02 - 0.5 * 0.1)  # no newcomer earned anything yet
     variance = 0.42 / 20 + 0.02 / 20 + 0.25 * 0.1 / 4
     assert belief.sd == pytest.approx(math.sqrt(variance))
     assert belief.p_harm == pytest.approx(0.5 * math.erfc(belief.mean / belief.sd / math.sqrt(2)))
+
+
+def test_an_unknown_object_that_comes_in_is_worth_what_newcomers_earned_at_least() -> None:
+    earning = replace(PRIOR, newcomer=0.2)
+    belief = by_rates({"unknown": 1.0, "raw": -1.0}, {}, mu=0.1, prior=earning, gains={})
+    assert belief.mean == pytest.approx(0.2 - 0.1)
+
+
+def test_newcomers_earn_what_objects_that_raw_lacks_earned_when_first_examined() -> None:
+    page = {"a": ObjectEvidence(examinations=50, clicks=50)}
+
+    def rate(n: int, **each: float) -> float:
+        shown = {f"new{i}": ObjectEvidence(**each) for i in range(n)}
+        one = Observed(evidence=QueryEvidence(query="q", folds=(page | shown, {})), raw_ids=("a",))
+        return newcomer_rate([one], shop())
+
+    assert rate(29, examinations=1, clicks=0.5) == 0.0  # too few to tell
+    assert 0.3 < rate(60, examinations=1, clicks=0.5) < rate(600, examinations=1, clicks=0.5) < 0.5
+    often = rate(60, examinations=100, clicks=50)  # one examination each, however often it was shown
+    assert often == pytest.approx(rate(60, examinations=1, clicks=0.5))
+    assert rate(60, examinations=1) == 0.0
 
 
 def test_lift_is_against_the_other_queries_only() -> None:

@@ -1,0 +1,78 @@
+"""The loop without its model in whole worlds: real Redis and OpenSearch, the demo's shop, other shoppers."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from agent.demo import profile
+from agent.demo.shop import Grades, Population, Query, make_shop
+from agent.demo.shop.queries import asked
+from agent.demo.stack import Service
+from agent.learner.rollout import rewards, snapshot
+from agent.settings import Settings
+from feedback.evidence import EvidenceReader
+from feedback.stores import connect
+from feedback.text import normalise
+from tests.service.virtual_shop import VirtualShop, virtual_shop
+
+SHOP_SEED, SEED = 5, 0
+SECONDS = 60.0
+
+
+class ByRank(Population):
+    """They find every object as good as any other, whatever they asked."""
+
+    def _grades_of(self, need: Query) -> Grades:
+        del need
+        return {product.product_id: 1 for product in self._shop.products}
+
+
+@pytest.fixture
+def settings(redis_url: str, opensearch_url: str, tenant: str, tmp_path: Path) -> Settings:
+    opensearch, redis = (
+        Service(name=name, url=url, kind="given", version="", note="")
+        for name, url in (("opensearch", opensearch_url), ("redis", redis_url))
+    )
+    tree = profile.settings(run=tenant, folder=tmp_path, port=0, opensearch=opensearch, redis=redis, ray="")
+    tree["serve"] |= {"pool_samples": 0}
+    return Settings.model_validate(tree)
+
+
+@pytest.mark.timeout(180)
+async def test_clicks_by_rank_alone_verify_nothing(settings: Settings) -> None:
+    shop = make_shop(SHOP_SEED)
+    async with virtual_shop(settings, shop.products, SEED) as world:
+        await world.open_for(SECONDS, ByRank(shop, SEED))
+        assert world.tally.clicks > 200
+        assert world.verifier.serving <= 0.02 * len(asked(SHOP_SEED, SEED))
+
+
+@pytest.mark.timeout(180)
+async def test_a_random_added_word_earns_nothing(settings: Settings) -> None:
+    shop = make_shop(SHOP_SEED)
+    async with virtual_shop(settings, shop.products, SEED) as world:
+        await world.open_for(SECONDS, Population(shop, SEED))
+        earned = await random_words(world)
+    changed = [reward for reward in earned if reward != 0]
+    assert world.verifier.serving > 10  # there was something to learn
+    assert len(changed) > 100
+    assert sum(reward > 0 for reward in changed) <= 0.05 * len(changed)
+    assert sum(changed) <= 0
+
+
+async def random_words(world: VirtualShop, n: int = 4) -> list[float]:
+    """Return what the learner would reward each of n words from random titles with, on every asked query."""
+    rng = random.Random(SEED)
+    titles = [product.title.lower().split() for product in world.products]
+    redis = connect(world.settings.redis.state_url, world.settings.redis.timeout_s)
+    try:
+        evidence = EvidenceReader(redis, world.settings.keys, world.settings.feedback, world.clock)
+        queries = [normalise(query.text) for query in asked(SHOP_SEED, SEED)]
+        frozen = await snapshot(evidence, queries, await evidence.totals(), world.settings)
+        known = [query for query in queries if frozen.judged(query)]
+        groups = {query: [rng.choice(rng.choice(titles)) for _ in range(n)] for query in known}
+        found = await rewards(world.catalogue, groups, frozen, world.settings)
+    finally:
+        await redis.aclose()
+    return [reward for group in found.values() for reward in group]
