@@ -4,6 +4,7 @@ import random
 from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
 from agent.demo import profile
 from agent.demo.shop import Grades, Population, Query, make_shop
@@ -23,6 +24,7 @@ SECONDS = 60.0
 class ByRank(Population):
     """They find every object as good as any other, whatever they asked."""
 
+    @override
     def _grades_of(self, need: Query) -> Grades:
         del need
         return {product.product_id: 1 for product in self._shop.products}
