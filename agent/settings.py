@@ -85,8 +85,8 @@ class ServeSettings(Section):
     lent_similarity: float = Field(1.0, gt=0, le=1)
     """From which judged queries lend the words on which they agree; 1: never."""
     min_policy_gain: float | None = None
-    """Gain over raw (DCG, mean over the gate's held-back queries) that the serving version must exceed
-    before shoppers outside the explore arm get its words; None: any version answers, the base model too."""
+    """Gain over raw (DCG, mean over the gate's held-back queries) that the serving version's lower bound must
+    exceed before shoppers outside the explore arm get its words; None: any version answers, the base too."""
     replicas: int = Field(1, ge=1)
     batch: int = Field(8, ge=1)
     impression_buffer: int = Field(10_000, ge=1)

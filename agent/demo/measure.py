@@ -107,7 +107,6 @@ def summary(judged: Sequence[Judged]) -> dict[str, Any]:
     """Return the quality part of the report."""
     names = judged[0].ndcg
     free = [j for j in judged if j.ndcg["oracle"] <= j.ndcg["raw"]]
-    change = [j.ndcg["learned"] - j.ndcg["raw"] for j in free]
     wins = sum(j.ndcg["learned"] > j.ndcg["raw"] for j in judged)
     losses = sum(j.ndcg["learned"] < j.ndcg["raw"] for j in judged)
     return {
@@ -116,13 +115,23 @@ def summary(judged: Sequence[Judged]) -> dict[str, Any]:
         "wins": wins,
         "losses": losses,
         "ties": len(judged) - wins - losses,
-        "no_rewrite_needed": {
-            "queries": len(free),
-            "change": sum(change) / len(change) if change else 0.0,
-        },
+        "no_rewrite_needed": _changed(free),
         "rungs": dict(Counter(j.page.rung for j in judged).most_common()),
+        "by_rung": {
+            rung: {
+                **_changed([j for j in judged if j.page.rung == rung]),
+                "no_rewrite_needed": _changed([j for j in free if j.page.rung == rung]),
+            }
+            for rung in sorted({j.page.rung for j in judged})
+        },
         "examples": [_example(j) for j in _telling(judged)],
     }
+
+
+def _changed(judged: Sequence[Judged]) -> dict[str, float]:
+    """Return how many they are and their mean change of NDCG@10 over raw."""
+    change = [j.ndcg["learned"] - j.ndcg["raw"] for j in judged]
+    return {"queries": len(change), "change": sum(change) / len(change) if change else 0.0}
 
 
 def _telling(judged: Sequence[Judged], n: int = 5) -> list[Judged]:

@@ -14,6 +14,10 @@ from agent.weights.store import AdapterStore
 from agent.weights.verdict import Answers, Verdict
 from feedback.records import Manifest
 
+MIN_BOUNDED = 8
+"""Queries from which a mean reward has a bound worth its name."""
+ONE_SIDED = 1.645
+"""Standard errors of a one-sided 95 % bound."""
 _TIE = 1e-9
 
 
@@ -44,6 +48,8 @@ class Gate:
 def compare(candidate: Answers, serving: Answers) -> dict[str, float]:
     """Return the paired figures over the queries that both answered.
 
+    ``reward_bound`` is the one-sided 95 % lower bound of the candidate's mean reward, which is its gain over
+    raw; 0 below `MIN_BOUNDED` queries.
     ``difference`` is the mean of candidate minus serving reward, ``difference_se`` its standard error;
     ``same`` is the share of the candidate's most frequent text among those that are not empty, and
     ``words`` their mean length: a policy that says one thing, or much, is ill.
@@ -54,6 +60,7 @@ def compare(candidate: Answers, serving: Answers) -> dict[str, float]:
     return {
         "queries": float(len(both)),
         "reward": _mean([candidate[q].reward for q in both]),
+        "reward_bound": _lower_bound([candidate[q].reward for q in both]),
         "serving_reward": _mean([serving[q].reward for q in both]),
         "difference": _mean(gaps),
         "difference_se": _standard_error(gaps),
@@ -69,6 +76,10 @@ def compare(candidate: Answers, serving: Answers) -> dict[str, float]:
 
 def _mean(values: list[float]) -> float:
     return sum(values) / len(values) if values else 0.0
+
+
+def _lower_bound(values: list[float]) -> float:
+    return _mean(values) - ONE_SIDED * _standard_error(values) if len(values) >= MIN_BOUNDED else 0.0
 
 
 def _standard_error(values: list[float]) -> float:

@@ -28,7 +28,7 @@ class Known:
         self.index = index
         self.stable_version = 0
         self.policy_gain = 0.0
-        """Of the serving version over raw, on the gate's held-back queries; 0 where nothing was compared."""
+        """Of the serving version over raw at least (95 %), on the gate's held-back queries; 0 if unknown."""
         self.revoked: frozenset[int] = frozenset()
         self._redis = redis
         self._keys = keys
@@ -46,7 +46,7 @@ class Known:
             return
         stored = await self._redis.get(self._keys.version(version))
         gate = msgspec.json.decode(stored, type=Manifest).gate if stored else {}
-        self.policy_gain = gate.get("reward", 0.0)
+        self.policy_gain = gate.get("reward_bound", 0.0)
         self.stable_version = version
 
     async def run(self, stop: asyncio.Event, poll_s: float) -> None:

@@ -80,3 +80,13 @@ def test_the_figures_are_paired() -> None:
     assert (figures["wins"], figures["losses"]) == (1, 1)
     assert figures["silent"] == pytest.approx(1 / 3)
     assert figures["same"] == 1.0
+
+
+def test_a_gain_over_raw_is_bounded_from_below_and_unknown_from_a_few_queries() -> None:
+    def bound(rewards: list[float]) -> float:
+        answers = {f"q{i}": Answer(text="x", reward=r) for i, r in enumerate(rewards)}
+        return compare(answers, answers)["reward_bound"]
+
+    assert bound([0.1] * 7) == 0.0
+    assert bound([0.1] * 8) == pytest.approx(0.1)
+    assert bound([0.9, *[-0.1] * 7]) < 0 < sum([0.9, *[-0.1] * 7])  # one lucky query proves nothing
