@@ -36,9 +36,9 @@ class Known:
     async def refresh(self) -> None:
         """Read what changed; raises what Redis raises."""
         await self.index.refresh(self._redis, self._keys)
-        await self._follow_stable(int(await self._redis.get(self._keys.stable()) or 0))
         members = await cast("asyncio.Future[set[bytes]]", self._redis.smembers(self._keys.revoked()))
         self.revoked = frozenset(int(member) for member in members)
+        await self._follow_stable(int(await self._redis.get(self._keys.stable()) or 0))
         KNOWN_SEQ.set(self.index.seq)
 
     async def _follow_stable(self, version: int) -> None:
