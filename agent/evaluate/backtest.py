@@ -10,6 +10,7 @@ Such a log has no impressions: evidence comes from clicks alone, and the report 
 import gzip
 import secrets
 import time
+import zlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -245,7 +246,7 @@ def _lines(path: Path) -> list[bytes]:
     try:
         content = path.read_bytes()
         return (gzip.decompress(content) if content.startswith(GZIP_MAGIC) else content).splitlines()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise Permanent(f"the catalogue {path} cannot be read: {error}") from error
 
 

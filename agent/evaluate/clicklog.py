@@ -6,6 +6,7 @@ a real click, which no search can find) and counted. Times without a zone are UT
 """
 
 import gzip
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -91,7 +92,7 @@ def _lines(path: Path) -> Iterator[bytes]:
             packed = stream.read(len(GZIP_MAGIC)) == GZIP_MAGIC
         with gzip.open(path, "rb") if packed else path.open("rb") as stream:
             yield from stream
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise Permanent(f"the click log {path} cannot be read: {error}") from error
 
 

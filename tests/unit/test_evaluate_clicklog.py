@@ -91,3 +91,11 @@ def test_a_file_that_ends_within_its_packing_is_refused(tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(f"{HEADER}\n{EARLY}\n".encode())[:-6])
     with pytest.raises(Permanent, match=r"cut\.gz cannot be read"):
         read_clicks([path])
+
+
+def test_a_log_whose_packing_is_damaged_is_named(tmp_path: Path) -> None:
+    packed = bytearray(gzip.compress(b"user\tquery\n" * 200))
+    packed[10:14] = b"\xff\xff\xff\xff"
+    (tmp_path / "clicks.tsv.gz").write_bytes(packed)
+    with pytest.raises(Permanent, match=r"clicks\.tsv\.gz cannot be read"):
+        read_clicks([tmp_path / "clicks.tsv.gz"])
