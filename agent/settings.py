@@ -7,11 +7,12 @@ pydantic-settings alone ignores the first and the last.
 
 import os
 import tomllib
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 from typing_extensions import override
 
 from agent.errors import Permanent
@@ -93,6 +94,12 @@ class ServeSettings(Section):
     pool_samples: int = Field(4, ge=0, le=16)
     """Sampled ahead for a query, when idle, for the explore arm to draw from; 0 makes none."""
     poll_s: float = Field(0.5, gt=0)
+
+    @model_validator(mode="after")
+    def _arms_fit(self) -> Self:
+        if self.holdback_share + self.explore_share > 1:
+            raise ValueError("holdback_share and explore_share are more than 1 together")
+        return self
 
 
 class VerifySettings(Section):
@@ -232,9 +239,11 @@ class Settings(BaseSettings):
         named = config or (Path(os.environ["UNSEEN_CONFIG"]) if os.environ.get("UNSEEN_CONFIG") else None)
         _refuse_unknown_variables(cls)
         try:
-            return cls(**_read(named) if named else {})
+            return cls(**_read(named, cls.model_fields.keys()) if named else {})
         except ValidationError as error:
             raise Permanent(f"settings: {_first(error)}") from error
+        except SettingsError as error:
+            raise Permanent(f"settings: {error}; set one value as {PREFIX}SECTION__KEY=value") from error
 
 
 def _first(error: ValidationError) -> str:
@@ -242,20 +251,27 @@ def _first(error: ValidationError) -> str:
     return "; ".join(lines)
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, known: AbstractSet[str]) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text())
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise Permanent(f"settings: the file {path} does not exist") from error
-    except tomllib.TOMLDecodeError as error:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise Permanent(f"settings: {path}: {error}") from error
+    unknown = sorted(tree.keys() - known)
+    if unknown:
+        raise Permanent(f"settings: {path}: unknown key {unknown[0]}; known: {', '.join(sorted(known))}")
+    return tree
 
 
 def _refuse_unknown_variables(settings: type[Settings]) -> None:
     for name in os.environ:
         if not name.startswith(PREFIX) or name in OUTSIDE_THE_TREE:
             continue
-        head = name.removeprefix(PREFIX).lower().split("__", maxsplit=1)[0]
-        if head not in settings.model_fields:
+        head, _, inner = name.removeprefix(PREFIX).lower().partition("__")
+        field = settings.model_fields.get(head)
+        if field is None:
             known = ", ".join(sorted(settings.model_fields))
             raise Permanent(f"settings: the variable {name} sets nothing; known sections: {known}")
+        if inner and not isinstance(field.default, Section):
+            raise Permanent(f"settings: the variable {name} sets nothing: {head} is one value")

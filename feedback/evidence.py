@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from feedback.clock import Clock
 from feedback.decay import Decay
 from feedback.keys import Keys
+from feedback.records import Action
 from feedback.settings import FeedbackSettings
 from feedback.text import bucket, normalise
 
@@ -54,12 +55,12 @@ class ObjectEvidence:
             purchases=self.purchases + other.purchases,
         )
 
-    def actions(self, action_weight: Mapping[str, float]) -> float:
+    def actions(self, action_weight: Mapping[Action, float]) -> float:
         """Return the weighted sum of what was done with it."""
         return (
-            self.clicks * action_weight.get("click", 0.0)
-            + self.add_to_carts * action_weight.get("add_to_cart", 0.0)
-            + self.purchases * action_weight.get("purchase", 0.0)
+            self.clicks * action_weight.get(Action.CLICK, 0.0)
+            + self.add_to_carts * action_weight.get(Action.ADD_TO_CART, 0.0)
+            + self.purchases * action_weight.get(Action.PURCHASE, 0.0)
         )
 
 
@@ -262,7 +263,7 @@ def _moved(partition: int, name: bytes, seq: float) -> Moved:
     return Moved(partition=partition, seq=int(seq), segment=segment, query=query)
 
 
-def mean_attractiveness(folds: Iterable[Fold], action_weight: Mapping[str, float]) -> float:
+def mean_attractiveness(folds: Iterable[Fold], action_weight: Mapping[Action, float]) -> float:
     """Return weighted actions an examination over all shown objects; 0 where nothing was shown."""
     shown = [e for one in folds for e in one.values() if e.examinations > 0]
     examinations = sum(max(e.examinations, e.clicks) for e in shown)

@@ -1,12 +1,16 @@
 """Settings of the event path: frozen sections, each handed to the constructor that needs it."""
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, Field
+
+from feedback.records import Action
 
 
 class Section(BaseModel):
     """A frozen part of the settings; an unknown key is refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class RedisSettings(Section):
@@ -41,9 +45,15 @@ class FeedbackSettings(Section):
     """An event further in the future is refused."""
     half_life_s: float = Field(30 * 86_400, gt=0)
     """Of evidence."""
-    action_weight: dict[str, float] = {"click": 1.0, "add_to_cart": 2.0, "purchase": 3.0}
+    action_weight: dict[Action, Annotated[float, Field(ge=0)]] = {
+        Action.CLICK: 1.0,
+        Action.ADD_TO_CART: 2.0,
+        Action.PURCHASE: 3.0,
+    }
     """How much an action counts as attraction, relative to a click."""
-    examination: tuple[float, ...] = (1.0, 0.85, 0.72, 0.62, 0.53, 0.46, 0.4, 0.35, 0.31, 0.28)
+    examination: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
+        (1.0, 0.85, 0.72, 0.62, 0.53, 0.46, 0.4, 0.35, 0.31, 0.28), min_length=1
+    )
     """Prior probability that a rank is looked at, from rank 1."""
     enough_examinations: float = Field(0.5, ge=0)
     """Below it an object that nobody clicked counts as never shown."""

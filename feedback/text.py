@@ -14,7 +14,14 @@ MAX_QUERY_CHARS = 512
 @lru_cache(maxsize=16_384)
 def normalise(user_query: str) -> str:
     """Return the query as it stands in keys: NFKC, case-folded, single spaces, no control characters."""
-    folded = unicodedata.normalize("NFKC", user_query).casefold()
+    text = _folded(user_query)
+    while (again := _folded(text)) != text:  # one pass may compose what the next one folds
+        text = again
+    return text
+
+
+def _folded(text: str) -> str:
+    folded = unicodedata.normalize("NFKC", text).casefold()
     printable = "".join(" " if unicodedata.category(c).startswith("C") else c for c in folded)
     return " ".join(printable.split())
 

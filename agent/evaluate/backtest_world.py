@@ -4,6 +4,7 @@ Guarantees that an event reaches the stream only when the clock has come to its 
 clicks: the same writer, collector, verifier and learner as in live traffic do the rest.
 """
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -23,7 +24,9 @@ from feedback.records import Action, Arm, Event
 from feedback.streams import StreamWriter
 
 BATCH = 512
-"""Events between two steps of the collector; the clock stands at the newest of them."""
+"""Events between two steps of the collector at most; the clock stands at the newest of them."""
+SPAN = 0.5
+"""Of the dedupe window that they may span, so that none is too old when it is collected."""
 
 
 def event_of(click: Click, tenant: str) -> Event:
@@ -51,6 +54,7 @@ class World:
         self._played = 0
         self.redis = redis
         self._settings = settings
+        self._span_ms = int(SPAN * settings.feedback.dedupe_window_s * 1000)
         keys = settings.keys
         self.clock = ManualClock(self._arriving[0].click_at_ms)
         self.evidence = EvidenceReader(redis, keys, settings.feedback, self.clock)
@@ -91,8 +95,11 @@ class World:
         return self._played - first
 
     def _next(self, at_ms: int) -> Sequence[Click]:
-        batch = self._arriving[self._played : self._played + BATCH]
-        batch = [click for click in batch if click.click_at_ms < at_ms]
+        left = self._arriving[self._played : self._played + BATCH]
+        if not left:
+            return ()
+        last_ms = min(at_ms - 1, left[0].click_at_ms + self._span_ms)
+        batch = left[: bisect_right(left, last_ms, key=lambda click: click.click_at_ms)]
         self._played += len(batch)
         return batch
 

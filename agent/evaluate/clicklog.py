@@ -9,7 +9,7 @@ import gzip
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from agent.errors import Permanent
@@ -17,6 +17,10 @@ from feedback.text import MAX_QUERY_CHARS, digest, normalise
 
 COLUMNS = ("user", "query", "product_id", "query_time", "click_time")
 GZIP_MAGIC = b"\x1f\x8b"
+EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
+"""No shop logged clicks before; evidence does not fade over centuries."""
+AHEAD = timedelta(days=1)
+"""For clocks, and for times that had another zone than they say."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +103,7 @@ def _lines(path: Path) -> Iterator[bytes]:
 def _take(reading: _Reading, file: str, number: int, line: bytes) -> None:
     """Add one line to what was read, as a click or as a bad line; the header is neither."""
     try:
-        text = line.decode().rstrip("\r\n")
+        text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
         click = None if number == 1 and tuple(text.split("\t")) == COLUMNS else parse(text)
     except ValueError as error:
         reason = "not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
@@ -124,7 +128,7 @@ def parse(line: str) -> Click:
     query = normalise(user_query)
     if not (user and query and object_id):
         raise ValueError("user, query or product_id is empty")
-    if len(user_query) > MAX_QUERY_CHARS:
+    if max(len(user_query), len(query)) > MAX_QUERY_CHARS:
         raise ValueError(f"a query of more than {MAX_QUERY_CHARS} characters")
     if clicked < asked:
         raise ValueError("clicked before it was asked")
@@ -145,4 +149,6 @@ def _time_ms(column: str, value: str) -> int:
     except ValueError:
         raise ValueError(f"{column} is no time: {value.strip()[:40]!r}") from None
     aware = when if when.tzinfo else when.replace(tzinfo=UTC)
+    if not EARLIEST <= aware <= datetime.now(UTC) + AHEAD:
+        raise ValueError(f"{column} lies before {EARLIEST:%Y} or in the future: {value.strip()[:40]}")
     return round(aware.timestamp() * 1000)

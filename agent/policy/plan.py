@@ -4,7 +4,9 @@ Guarantees that the model's text is never parsed as query syntax, that length an
 here and nowhere else, and that an empty plan is the shop's own query.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 from agent.settings import PlanSettings
 from feedback.records import Form
@@ -46,8 +48,8 @@ def plan(user_query: str, rewrite: str, settings: PlanSettings) -> Plan:
     """
     form = form_of(user_query, settings)
     own = set(normalise(user_query).split()) if form is Form.ADD else set()
-    words = [w for w in normalise(rewrite[: settings.max_chars]).split() if w not in own]
-    terms = tuple(dict.fromkeys(words))[: settings.max_terms]
+    words = dict.fromkeys(w for w in normalise(rewrite).split() if w not in own)
+    terms = _fitting(words, settings)
     return Plan(
         user_query=user_query,
         terms=terms,
@@ -55,3 +57,15 @@ def plan(user_query: str, rewrite: str, settings: PlanSettings) -> Plan:
         weight=settings.weight,
         own_weight=settings.own_weight,
     )
+
+
+def _fitting(words: Iterable[str], settings: PlanSettings) -> tuple[str, ...]:
+    """Return the first words that are within the limits, none of them cut."""
+    terms: list[str] = []
+    left = settings.max_chars + 1
+    for word in islice(words, settings.max_terms):
+        left -= len(word) + 1
+        if left < 0:
+            break
+        terms.append(word)
+    return tuple(terms)

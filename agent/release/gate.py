@@ -35,6 +35,8 @@ class Gate:
         except BadWeights as error:
             return Verdict(admitted=False, reason=f"unsound: {error}")
         figures = compare(candidate, serving)
+        if not all(map(math.isfinite, figures.values())):
+            return Verdict(admitted=False, reason="unsound: a reward is not a number")
         if figures["queries"] < self._settings.min_queries:
             return Verdict(
                 admitted=True, reason="sound; too few held-back queries to compare", figures=figures

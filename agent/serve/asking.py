@@ -1,7 +1,7 @@
 """What the gateway asks the rewriter, and how long it waits.
 
-Guarantees one request in flight for a query, a bound on all of them, and that a rewrite which comes too late
-is finished all the same: the rewriter puts it into the cache.
+Guarantees one request in flight for a query, a bound for each kind, so that none starves another, and that a
+rewrite which comes too late is finished all the same: the rewriter puts it into the cache.
 """
 
 import asyncio
@@ -86,7 +86,7 @@ class LiveRewrites:
         flying = self._flying.get(name)
         if flying is not None:
             return flying
-        if len(self._flying) >= self._most:
+        if sum(kind is ask.kind for _, kind in self._flying) >= self._most:
             return None
         task = asyncio.ensure_future(self._client.rewrite(ask))
         self._flying[name] = task

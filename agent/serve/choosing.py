@@ -97,7 +97,8 @@ class Chooser:
         proposed = tuple(Rewrite(text=text) for text in verdict.proposals) if verdict else ()
         pooled = await self._in_time(self._cache.pool(asked.query), (), began_s)
         samples = tuple(one for one in pooled if self._may_answer(one))
-        if not samples and self._settings.serve.pool_samples:
+        current = any(one.version >= self._known.stable_version for one in samples)
+        if not current and self._settings.serve.pool_samples:
             self._live.start(self._ask(asked, Kind.POOL))
         piles = [pile for pile in (proposed, samples) if pile]
         return self._rng.choice(self._rng.choice(piles)) if piles else None
@@ -111,7 +112,7 @@ class Chooser:
         if not self._policy_may_speak():
             return raw("unproven")
         cached = await self._in_time(self._cache.get(asked.query), None, began_s)
-        if cached is not None and self._may_answer(cached.rewrite):
+        if cached is not None and self._may_answer(cached.rewrite) and self._is_proven(cached.rewrite):
             return await self._from_cache(asked, cached, began_s)
         return await self._from_model(asked, decision, began_s)
 
@@ -136,6 +137,8 @@ class Chooser:
             return raw(answer.why)
         if not self._may_answer(answer.rewrite):
             return raw("revoked")
+        if not self._is_proven(answer.rewrite):
+            return raw("unproven")
         return from_policy(answer.rewrite, "model", neighbours=decision.neighbours)
 
     def _decide(self, asked: Asked, cached: CachedRewrite | None) -> Decision:
@@ -164,6 +167,12 @@ class Chooser:
             examples=tuple((n.verified.query, n.verified.text) for n in near),
             neighbours_seq=index.seq,
             kind=kind,
+        )
+
+    def _is_proven(self, rewrite: Rewrite) -> bool:
+        """Tell whether its version is the one whose gain is known to be enough."""
+        return self._policy_may_speak() and (
+            self._settings.serve.min_policy_gain is None or rewrite.version == self._known.stable_version
         )
 
     def _policy_may_speak(self) -> bool:

@@ -10,7 +10,7 @@ import contextlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 
 from fastapi import FastAPI, Query, Request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -40,7 +40,8 @@ from agent.settings import Settings
 from feedback.clock import Clock, wall_clock
 from feedback.streams import StreamWriter
 
-NEEDS = ("opensearch", "redis", "rewriter")
+Need = Literal["opensearch", "redis", "rewriter"]
+NEEDS: tuple[Need, ...] = get_args(Need)
 LOOK_S = 2.0  # the longest that a dependency is given to show that it is there
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": Problem, "description": text}
@@ -135,7 +136,7 @@ def _add_operator_routes(app: FastAPI, parts: Parts) -> None:
         return JSONResponse({"status": "ok" if works else "dead"}, status_code=200 if works else 503)
 
     @app.get("/readyz", responses={503: {"description": "A dependency is missing; the body names it"}})
-    async def readyz(needs: Annotated[list[str], Query()] = list(NEEDS)) -> JSONResponse:  # noqa: B006
+    async def readyz(needs: Annotated[list[Need], Query()] = list(NEEDS)) -> JSONResponse:  # noqa: B006
         """Tell whether the dependencies are there: ``?needs=opensearch`` asks what shoppers need at least."""
         missing = [name for name, there in (await _look(parts)).items() if not there and name in needs]
         status = 503 if missing else 200

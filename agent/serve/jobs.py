@@ -31,9 +31,7 @@ class Job:
     """One request with its answer to come."""
 
     ask: RewriteAsk
-    answer: asyncio.Future[Rewrite] = field(
-        default_factory=lambda: asyncio.get_running_loop().create_future()
-    )
+    answer: asyncio.Future[Rewrite] = field(default_factory=_answer_to_come)
 
 
 class Jobs:

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from agent.serve.metrics import KNOWN_SEQ, REFRESH_FAILURES
-from feedback.errors import FeedbackError
+from feedback.errors import Corrupt, FeedbackError
 from feedback.keys import Keys
 from feedback.neighbours import VerifiedIndex
 from feedback.records import Manifest
@@ -45,6 +45,8 @@ class Known:
         if version == self.stable_version:
             return
         stored = await self._redis.get(self._keys.version(version))
+        if version and not stored:
+            raise Corrupt(f"version {version} is to serve and has no manifest")
         gate = msgspec.json.decode(stored, type=Manifest).gate if stored else {}
         self.policy_gain = gate.get("reward_bound", 0.0)
         self.stable_version = version
@@ -56,7 +58,7 @@ class Known:
             try:
                 await self.refresh()
                 follows = True
-            except (RedisError, OSError, FeedbackError, msgspec.MsgspecError) as error:
+            except (RedisError, OSError, FeedbackError, ValueError) as error:
                 REFRESH_FAILURES.inc()
                 if follows:
                     log.warning("verdicts.not_followed", error=str(error)[:200])

@@ -73,7 +73,7 @@ def choose(
 
 
 def from_nearest(query: str, index: VerifiedIndex, settings: ServeSettings) -> str:
-    """Return the words of the nearest judged query with those of its rewrite; empty where none is near.
+    """Return the words of the nearest judged query after those of its rewrite; empty where none is near.
 
     Its own words are as good as a rewrite: they are how others spelled the same wish. On a click log's
     never-asked queries they add more than the verified rewrite without them (.565 against .516; raw .473).
@@ -81,7 +81,7 @@ def from_nearest(query: str, index: VerifiedIndex, settings: ServeSettings) -> s
     """
     near = index.nearest(query, k=VOTERS if settings.lent_similarity < 1 else 1)
     if near and near[0].similarity >= settings.nearest_similarity:
-        return f"{near[0].verified.query} {near[0].verified.text}".strip()
+        return f"{near[0].verified.text} {near[0].verified.query}".strip()
     return lent([n for n in near if n.similarity >= settings.lent_similarity], query)
 
 
@@ -98,6 +98,8 @@ def lent(near: Sequence[Neighbour], query: str) -> str:
         total += weight
         for word in set(n.verified.text.split()) - set(query.split()):
             votes[word].append(weight)
+    if not total:
+        return ""
     kept = [(-sum(cast), word) for word, cast in votes.items() if sum(cast) >= _needed(len(cast)) * total]
     return " ".join(word for _, word in sorted(kept)[:MOST_LENT])
 

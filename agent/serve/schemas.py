@@ -27,7 +27,7 @@ def _printable(value: object) -> object:
 def _a_query(value: str) -> str:
     if not value or not normalise(value):
         raise ValueError("must not be empty once control characters are removed")
-    if len(value) > MAX_QUERY_CHARS:
+    if max(len(value), len(normalise(value))) > MAX_QUERY_CHARS:  # one ligature may stand for 18 letters
         raise ValueError(f"must have at most {MAX_QUERY_CHARS} characters")
     return value
 

@@ -99,3 +99,16 @@ def test_a_log_whose_packing_is_damaged_is_named(tmp_path: Path) -> None:
     (tmp_path / "clicks.tsv.gz").write_bytes(packed)
     with pytest.raises(Permanent, match=r"clicks\.tsv\.gz cannot be read"):
         read_clicks([tmp_path / "clicks.tsv.gz"])
+
+
+def test_a_byte_order_mark_is_no_part_of_the_header(tmp_path: Path) -> None:
+    path = tmp_path / "clicks.tsv"
+    path.write_text(f"{HEADER}\n{EARLY}\n", encoding="utf-8-sig")
+    assert not read_clicks([path]).bad
+
+
+@pytest.mark.parametrize("year", ["1900", "9999"])
+def test_a_time_that_no_shop_logged_is_a_bad_line(tmp_path: Path, year: str) -> None:
+    path = tmp_path / "clicks.tsv"
+    path.write_text(f"{EARLY}\n" + f"u9\tcouch\tp1\t{year}-01-01 10:00:00\t{year}-01-01 10:00:01\n")
+    assert "before 1990 or in the future" in read_clicks([path]).bad[0].reason

@@ -90,3 +90,9 @@ def test_a_gain_over_raw_is_bounded_from_below_and_unknown_from_a_few_queries() 
     assert bound([0.1] * 7) == 0.0
     assert bound([0.1] * 8) == pytest.approx(0.1)
     assert bound([0.9, *[-0.1] * 7]) < 0 < sum([0.9, *[-0.1] * 7])  # one lucky query proves nothing
+
+
+def test_a_reward_that_is_no_number_admits_nothing(store: AdapterStore, manifest: Manifest) -> None:
+    verdict = Gate(ReleaseSettings(), store).judge(manifest, answers(float("nan")), answers(0.1))
+    assert not verdict.admitted
+    assert "not a number" in verdict.reason

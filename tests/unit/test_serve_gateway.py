@@ -7,10 +7,10 @@ from typing import Any
 
 import httpx
 import pytest
-from serve_fakes import NOW_MS, World, verdict
+from serve_fakes import NOW_MS, FakeRewriter, World, verdict
 
 from agent.serve.arms import arm_of
-from agent.serve.asking import Kind
+from agent.serve.asking import Kind, LiveRewrites, RewriteAsk
 from agent.serve.gateway import make_app
 from feedback.records import Arm, CachedRewrite, Rewrite, Rung
 
@@ -131,7 +131,11 @@ async def test_a_version_that_gains_too_little_speaks_in_the_explore_arm_alone()
         assert (await ask(http))["source"] == "raw:unproven"
         assert not world.rewriter.asked
         world.known.policy_gain = 0.02
+        assert (await ask(http))["source"] == "raw:unproven"  # the cached words are another version's
+        world.known.stable_version = 4
         assert (await ask(http))["rewrite"] == "settee"
+        world.known.revoked = frozenset({4})
+        assert (await ask(http))["rung"] == "raw"
 
 
 async def test_only_opensearch_s_own_failure_is_an_error() -> None:
@@ -195,6 +199,29 @@ async def test_without_a_pool_the_explore_arm_climbs_the_ladder_and_asks_for_sam
     assert [one.kind for one in world.rewriter.asked] == [Kind.POOL]
 
 
+async def test_an_older_version_s_pool_is_drawn_from_and_made_anew() -> None:
+    world = World(explore_share=0.999)
+    world.cache.pools["couch"] = (Rewrite(text="settee", version=1),)
+    world.known.stable_version = 1
+    async with gateway(world) as http:
+        assert (await ask(http))["rewrite"] == "settee"
+        assert not world.rewriter.asked
+        world.known.stable_version = 2
+        assert (await ask(http))["rewrite"] == "settee"
+    assert [one.kind for one in world.rewriter.asked] == [Kind.POOL]
+
+
+async def test_requests_for_pools_leave_room_for_live_ones() -> None:
+    client = FakeRewriter()
+    client.hold.clear()
+    live = LiveRewrites(client, most=2)
+    for query in ("one", "two", "three"):
+        live.start(RewriteAsk(query=query, kind=Kind.POOL))
+    assert live.start(RewriteAsk(query="four", kind=Kind.POOL)) is None
+    assert live.start(RewriteAsk(query="four", kind=Kind.LIVE)) is not None
+    await live.close()
+
+
 async def test_a_further_page_continues_the_verified_list_and_makes_no_impression() -> None:
     world = World(verdict("couch", "sofa"))
     async with gateway(world) as http:
@@ -245,6 +272,17 @@ async def test_readyz_names_what_is_missing() -> None:
         assert (missing.status_code, missing.json()["missing"]) == (503, ["redis", "rewriter"])
         enough = await http.get("/readyz", params={"needs": "opensearch"})
         assert (enough.status_code, enough.json()["missing"]) == (200, [])
+
+
+async def test_readyz_refuses_a_need_that_it_does_not_know() -> None:
+    async with gateway(World()) as http:
+        assert (await http.get("/readyz", params={"needs": "opensaerch"})).status_code == 422
+
+
+async def test_a_query_that_grows_past_the_limit_in_keys_is_refused() -> None:
+    async with gateway(World()) as http:
+        answer = await http.post("/search", json={"user_query": "\ufdfa" * 29})  # 18 characters each
+    assert answer.status_code == 422
 
 
 async def test_metrics_count_searches_by_arm_rung_and_source() -> None:

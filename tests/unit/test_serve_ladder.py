@@ -30,7 +30,7 @@ def test_the_nearest_asked_query_lends_its_words_and_its_rewrite_from_the_simila
     decision = choose("leather couch", index, cached("settee"), SETTINGS)
     assert (decision.rung, decision.text, decision.source) == (
         Rung.NEAREST,
-        "leather couches sofa",
+        "sofa leather couches",
         "nearest",
     )
     assert choose("leather couch", index, None, ServeSettings(nearest_similarity=0.7)).ask_policy
@@ -52,6 +52,7 @@ def test_judged_queries_around_lend_the_words_on_which_they_agree() -> None:
     assert said(red, blue, old, query="sofa couch") == "bed"
     unsure = [structs.replace(one, p_harm=0.99) for one in (red, blue, old)]
     assert said(*unsure, against[0]) == ""
+    assert said(structs.replace(red, p_harm=1.0)) == ""  # no voice counts
 
 
 def test_a_query_further_off_lends_its_rewrite_alone() -> None:
