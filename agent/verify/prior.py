@@ -5,7 +5,7 @@ relevance at all, the raw page's ranks and the shop's popularity. Its concentrat
 half of the clients predict of the other half's (empirical Bayes by predictive likelihood). Where shoppers
 click what fits their query, a few clicks predict the next ones and the concentration is small; where they
 click by rank or by popularity only, no number of clicks does, the concentration runs to its bound and no
-candidate can win. The same for pages that were logged, by objects instead of shares.
+candidate can win. What pages that were logged say is `agent.verify.rates`' business.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,22 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import gamma
 
+from agent.verify.rates import counts, fit_rates
 from agent.verify.shop import Observed, Shop, actions_of
-from feedback.evidence import FOLDS, ObjectEvidence
+from feedback.evidence import FOLDS
 
 CONCENTRATIONS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 256.0, 1024.0)
 PAGE_SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.97)
 MIN_QUERIES = 20
 """With clicks in both halves; below it the default prior stands."""
-MIN_ROWS = 30
-"""Objects with pages in both halves; below it queries are taken to matter."""
+MIN_SHOWN = 30
+"""Newcomers examined, below which nothing is known of them."""
 MAX_WEIGHT = 3.0
 """A query weighs as so many clicks at most, so that a few frequent ones do not decide for all."""
-CLEAR = 3.0
-"""Nats by which queries must matter before pages are believed."""
-MOST_STRENGTH = 32.0
-"""Examinations that an object's rate elsewhere may be worth where queries matter; more is its own noise."""
-
 BOUND = 0.05
 """Lower quantile of what newcomers earn."""
 
@@ -57,13 +53,13 @@ def fit(observed: Iterable[Observed], shop: Shop, *, alpha: float) -> Prior:
     """Return the prior under which each half of the clients predicts the other best; alpha at least that."""
     seen = list(observed)
     concentration, page_share = _fit_shares(_share_rows(seen, shop))
-    shrink, matter = _fit_rates(_rate_rows(seen, shop))
+    rates = fit_rates(seen, shop)
     return Prior(
         concentration=concentration,
         page_share=page_share,
-        alpha=max(alpha, shrink),
+        alpha=max(alpha, rates.alpha),
         newcomer=newcomer_rate(seen, shop),
-        queries_matter=matter,
+        queries_matter=rates.queries_matter,
     )
 
 
@@ -71,18 +67,18 @@ def newcomer_rate(observed: Iterable[Observed], shop: Shop) -> float:
     """Return the lower bound of what objects that the raw page lacks earned at their first examination.
 
     They came by what shoppers proposed, as candidates do; an object counts as one examination at most, so
-    that what was shown often because it earned well does not decide. 0 until `MIN_ROWS` were shown.
+    that what was shown often because it earned well does not decide. 0 until `MIN_SHOWN` were.
     """
     shown = earned = 0.0
     for one in observed:
         page = set(one.raw_ids)
         for d, e in one.evidence.merged().items():
-            actions, examined = _counts(e, shop)
+            actions, examined = counts(e, shop)
             if d not in page and e.examinations > 0:
                 first = min(1.0, 1.0 / examined)
                 shown += examined * first
                 earned += actions * first
-    if shown < MIN_ROWS or not earned:
+    if shown < MIN_SHOWN or not earned:
         return 0.0
     return float(gamma.ppf(BOUND, earned, scale=1.0 / shown))
 
@@ -135,45 +131,3 @@ def _fit_shares(rows: Column) -> tuple[float, float]:
             fit_of = float((weight * np.log((c * base + told) / (c + n_told))).sum())
             best = max(best, (fit_of, c, share))
     return best[1], best[2]
-
-
-def _rate_rows(observed: Sequence[Observed], shop: Shop) -> Column:
-    """Return rows (actions, examinations) of an object: one half, the other half, all other queries; mean."""
-    mu = shop.totals.mu
-    rows: list[tuple[float, ...]] = []
-    for one, i in _halves(observed):
-        told, asked, both = one.evidence.fold(i), one.evidence.fold(1 - i), one.evidence.merged()
-        for d, e in asked.items():
-            if e.examinations > 0 and d in told and told[d].examinations > 0:
-                own, whole = _counts(both[d], shop), _counts(shop.totals.object(d), shop)
-                others = max(0.0, whole[0] - own[0]), max(0.0, whole[1] - own[1])
-                rows.append((*_counts(e, shop), *_counts(told[d], shop), *others, mu))
-    return np.array(rows, dtype=np.float64).reshape(-1, 7)
-
-
-def _counts(evidence: ObjectEvidence, shop: Shop) -> tuple[float, float]:
-    return evidence.actions(shop.settings.action_weight), max(evidence.examinations, evidence.clicks)
-
-
-def _fit_rates(rows: Column) -> tuple[float, bool]:
-    """Return the shrinkage to the shop's mean, and whether queries matter beside objects.
-
-    They do where a query's own examinations tell clearly more than the object's rate elsewhere, which itself
-    is shrunk to the mean as far as that predicts best.
-    """
-    if len(rows) < MIN_ROWS or rows[:, 0].sum() < MIN_ROWS / 2:
-        return 0.0, True
-    others, examined, mu = rows[:, 4], rows[:, 5], rows[:, 6]
-    elsewhere = [(others + s * mu) / (examined + s) for s in CONCENTRATIONS]
-    by_mean = [_predicts(rows, c, mu) for c in CONCENTRATIONS]
-    by_object = [max(_predicts(rows, c, mean) for mean in elsewhere) for c in CONCENTRATIONS]
-    strength = CONCENTRATIONS[int(np.argmax(by_object))]
-    clear = max(by_object) - by_object[-1] > CLEAR
-    return CONCENTRATIONS[int(np.argmax(by_mean))], clear and strength <= MOST_STRENGTH
-
-
-def _predicts(rows: Column, strength: float, mean: Column) -> float:
-    """Return the Poisson log-likelihood of one half's actions given the other half's, up to a constant."""
-    acted, examined, told, told_examined = rows[:, :4].T
-    rate = np.maximum((told + strength * mean) / (told_examined + strength), 1e-9)
-    return float((acted * np.log(rate) - examined * rate).sum())

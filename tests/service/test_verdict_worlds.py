@@ -4,10 +4,9 @@ import random
 from pathlib import Path
 
 import pytest
-from typing_extensions import override
 
 from agent.demo import profile
-from agent.demo.shop import Grades, Population, Query, make_shop
+from agent.demo.shop import Population, make_shop
 from agent.demo.shop.queries import asked
 from agent.demo.stack import Service
 from agent.learner.rollout import rewards, snapshot
@@ -15,19 +14,11 @@ from agent.settings import Settings
 from feedback.evidence import EvidenceReader
 from feedback.stores import connect
 from feedback.text import normalise
+from tests.service.null_worlds import ByPopularity, ByRank
 from tests.service.virtual_shop import VirtualShop, virtual_shop
 
 SHOP_SEED, SEED = 5, 0
 SECONDS = 60.0
-
-
-class ByRank(Population):
-    """They find every object as good as any other, whatever they asked."""
-
-    @override
-    def _grades_of(self, need: Query) -> Grades:
-        del need
-        return {product.product_id: 1 for product in self._shop.products}
 
 
 @pytest.fixture
@@ -42,10 +33,13 @@ def settings(redis_url: str, opensearch_url: str, tenant: str, tmp_path: Path) -
 
 
 @pytest.mark.timeout(180)
-async def test_clicks_by_rank_alone_verify_nothing(settings: Settings) -> None:
+@pytest.mark.parametrize("shoppers", [ByRank, ByPopularity])
+async def test_clicks_by_rank_or_popularity_alone_verify_nothing(
+    settings: Settings, shoppers: type[Population]
+) -> None:
     shop = make_shop(SHOP_SEED)
     async with virtual_shop(settings, shop.products, SEED) as world:
-        await world.open_for(SECONDS, ByRank(shop, SEED))
+        await world.open_for(SECONDS, shoppers(shop, SEED))
         assert world.tally.clicks > 200
         assert world.verifier.serving <= 0.02 * len(asked(SHOP_SEED, SEED))
 
