@@ -26,6 +26,7 @@ from feedback.join import Bounds, Joined, join
 from feedback.keys import Keys
 from feedback.ledger import Increments, rows
 from feedback.partition import Before, Partition
+from feedback.ranks import RankReader
 from feedback.records import Action
 from feedback.sessions import Timed, Visit, of_action, of_page, refinements, visit_of
 from feedback.settings import FeedbackSettings
@@ -53,6 +54,7 @@ class Collector:
         self._settings = settings
         self._clock = clock
         self._writer = StreamWriter(redis, keys, settings)
+        self._ranks = RankReader(redis, keys, settings, clock)
         numbers = range(keys.partitions) if partitions is None else partitions
         self._partitions = [Partition(redis, keys, settings, p) for p in numbers]
         self._owned: set[int] = set()
@@ -160,6 +162,7 @@ class Collector:
             settings=self._settings,
             partition=partition.number,
             decay=await self._landmarked(),
+            by_rank=await self._ranks.by_rank(),
         )
         for row in ledger:
             added.add(row)

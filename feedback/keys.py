@@ -20,10 +20,10 @@ State URL (no eviction)                       writer      bound                 
   unseen:{t:p}:clicked:<object>    hash       collector   settings.queries_an_object -
   unseen:{t:p}:refined:<q>         hash       collector   settings.refinements_a_query -
   unseen:{t:p}:objects             hash       collector   objects seen in p         -
-  unseen:{t:p}:ranks               hash       collector   arms x ranks              -
   unseen:{t:p}:counts              hash       collector   reasons                   -
   unseen:{t:p}:lease:collector     string     collector   1                         lease
   unseen:{t}:landmark              string     collector   1                         -
+  unseen:{t}:examination           string     collector   1                         -
   unseen:{t}:verified              hash       verifier    one a query               -
   unseen:{t}:verified:order        zset       verifier    one a query               -
   unseen:{t}:verified:seq          string     verifier    1                         -
@@ -135,10 +135,6 @@ class Keys:
         """Hash ``fold|object|measure`` -> weight over all queries of the partition."""
         return self._p(partition, "objects")
 
-    def ranks(self, partition: int) -> str:
-        """Hash of the position model's counts."""
-        return self._p(partition, "ranks")
-
     def counts(self, partition: int) -> str:
         """Hash of plain counters: what was applied, by arm, and what was dropped, by reason."""
         return self._p(partition, "counts")
@@ -154,6 +150,10 @@ class Keys:
     def landmark(self) -> str:
         """The time that forward decay counts from, and the half-life: ``<ms>:<half_life_s>``."""
         return self._t("landmark")
+
+    def examination(self) -> str:
+        """How likely each rank is looked at, as estimated last."""
+        return self._t("examination")
 
     def verified(self) -> str:
         """Hash ``segment|query`` -> Verified."""

@@ -5,7 +5,7 @@ or position model, and one client's part can be taken out. A row names its clien
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
@@ -55,7 +55,12 @@ class LedgerRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def day(self) -> str:
         """The day whose ledger holds it, UTC."""
-        return datetime.fromtimestamp(self.at_ms / 1000, tz=UTC).date().isoformat()
+        return day_of(self.at_ms)
+
+
+def day_of(at_ms: int) -> str:
+    """Return the day of a time, UTC: ``2026-11-23``."""
+    return datetime.fromtimestamp(at_ms / 1000, tz=UTC).date().isoformat()
 
 
 def is_rewritten(page: Impression) -> bool:
@@ -126,6 +131,8 @@ class Increments:
     settings: FeedbackSettings
     partition: int
     decay: Decay
+    by_rank: Sequence[float]
+    """How likely ranks from 1 on are looked at."""
     hashes: defaultdict[str, defaultdict[str, float]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(float))
     )
@@ -148,9 +155,8 @@ class Increments:
     def _page(self, row: LedgerRow) -> None:
         weight = self.decay.weight(row.at_ms)
         for rank, object_id in enumerate(row.object_ids, start=1):
-            seen = weight * examination(rank, self.settings.examination)
+            seen = weight * examination(rank, self.by_rank)
             self._evidence(row, object_id, {"e": seen, "i": weight})
-            self.hashes[self.keys.ranks(self.partition)][f"{row.arm}|{rank}|i"] += 1
         self._popularity(row, weight)
         self._count("impressions", row)
 
@@ -165,9 +171,7 @@ class Increments:
             self._click(row, object_id, weight)
 
     def _click(self, row: LedgerRow, object_id: str, weight: float) -> None:
-        if row.rank:
-            self.hashes[self.keys.ranks(self.partition)][f"{row.arm}|{row.rank}|c"] += 1
-        else:
+        if not row.rank:
             self._popularity(row, weight)
         if row.unshaped:
             key = self.keys.clicked(self.partition, object_id)
@@ -186,7 +190,7 @@ class Increments:
         """Count the page that worked for the query that did not: the same shopper, the same wish."""
         weight = self.decay.weight(row.at_ms)
         for rank, object_id in enumerate(row.object_ids, start=1):
-            measures = {"e": weight * examination(rank, self.settings.examination), "i": weight}
+            measures = {"e": weight * examination(rank, self.by_rank), "i": weight}
             if object_id == row.clicked:
                 measures[ACTION_MEASURE[Action.CLICK]] = weight
             self._evidence(row, object_id, measures)

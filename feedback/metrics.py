@@ -21,3 +21,7 @@ CLICK_LAG_SECONDS = Histogram(
     buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600),
 )
 PARTITIONS = Gauge("unseen_collector_partitions", "Partitions whose lease this process holds.")
+EXAMINATION = Gauge("unseen_examination_ratio", "Estimated probability that a rank is looked at.", ["rank"])
+RANKS_JOINED = Gauge(
+    "unseen_examination_joined_ranks", "Ranks that objects shown at several ranks join to the first; of 10."
+)

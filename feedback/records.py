@@ -132,6 +132,19 @@ class Refinement(msgspec.Struct, frozen=True, kw_only=True):
     """The one clicked there."""
 
 
+class RankEstimate(msgspec.Struct, frozen=True, kw_only=True):
+    """How likely each rank is looked at, and what that rests on (`feedback.propensity`)."""
+
+    schema: int = 1
+    by_rank: tuple[float, ...]
+    """From rank 1, which is 1 by convention."""
+    joined: tuple[int, ...]
+    """Ranks that objects shown at several ranks join to the first; the others keep the prior."""
+    pages: int
+    clicks: int
+    made_at_ms: int
+
+
 class Verified(msgspec.Struct, frozen=True, kw_only=True):
     """The verifier's verdict on a query: serve this text, or nothing."""
 

@@ -54,7 +54,11 @@ class FeedbackSettings(Section):
     examination: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
         (1.0, 0.85, 0.72, 0.62, 0.53, 0.46, 0.4, 0.35, 0.31, 0.28), min_length=1
     )
-    """Prior probability that a rank is looked at, from rank 1."""
+    """Prior probability that a rank is looked at, from rank 1; until pages of concurrent arms tell it."""
+    ranks_every_s: float = Field(600, gt=0)
+    """How often it is estimated anew."""
+    ranks_rows: int = Field(200_000, ge=1000)
+    """Of the ledger, the newest, from which it is."""
     enough_examinations: float = Field(0.5, ge=0)
     """Below it an object that nobody clicked counts as never shown."""
     reformulation_window_s: float = Field(300, gt=0)

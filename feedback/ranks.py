@@ -1,0 +1,138 @@
+"""Examination by rank, kept current: estimated from the ledger's newest pages, read by whoever weighs a page.
+
+Guarantees one estimator at a time (a lease), that objects are compared within one day only, when the arms
+were drawn at the same time, and that the setting's prior stands until there is an estimate. A page counts by
+the curve of its own time: a new estimate does not touch what is counted.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import msgspec
+import structlog
+from redis.asyncio import Redis
+
+from feedback import metrics
+from feedback.clock import Clock
+from feedback.errors import REDIS_TRANSIENT
+from feedback.keys import Keys
+from feedback.ledger import LedgerRow, day_of
+from feedback.propensity import Examination, Page, fit
+from feedback.records import Action, RankEstimate
+from feedback.settings import FeedbackSettings
+from feedback.stores import Lease
+from feedback.streams import FIELD
+
+log = structlog.get_logger(__name__)
+DAY_MS = 86_400_000
+DAYS = 7
+"""That are read at most."""
+CHUNK = 2000
+"""Rows read at a time, so that no read holds the server for long."""
+LEASE_FACTOR = 3.0
+"""A dead estimator is replaced after so many periods."""
+
+
+class RankReader:
+    """The curve of now; asks Redis at most once in ``settings.ranks_every_s``."""
+
+    def __init__(self, redis: Redis, keys: Keys, settings: FeedbackSettings, clock: Clock) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._settings = settings
+        self._clock = clock
+        self._read_at_ms: int | None = None
+        self._by_rank: Sequence[float] = settings.examination
+
+    async def by_rank(self) -> Sequence[float]:
+        """Return the probability that ranks from 1 on are looked at; raises what Redis raises."""
+        now_ms = self._clock()
+        if self._read_at_ms is None or now_ms - self._read_at_ms >= self._settings.ranks_every_s * 1000:
+            found = await self.estimate()
+            self._by_rank = found.by_rank if found else self._settings.examination
+            self._read_at_ms = now_ms
+        return self._by_rank
+
+    async def estimate(self) -> RankEstimate | None:
+        """Return the last estimate, if there is one."""
+        stored = await self._redis.get(self._keys.examination())
+        return msgspec.json.decode(stored, type=RankEstimate) if stored else None
+
+
+class RankEstimator:
+    """Estimates anew every ``settings.ranks_every_s``."""
+
+    def __init__(self, redis: Redis, keys: Keys, settings: FeedbackSettings, clock: Clock) -> None:
+        self._redis = redis
+        self._keys = keys
+        self._settings = settings
+        self._clock = clock
+        self._lease = Lease(redis, keys.lease("ranks"), ttl_s=LEASE_FACTOR * settings.ranks_every_s)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Estimate until stopped; where Redis fails, the former estimate stands and the next turn tries."""
+        while not stop.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), self._settings.ranks_every_s)
+                break
+            try:
+                await self.step()
+            except REDIS_TRANSIENT as error:
+                log.warning("ranks.not_estimated", error=str(error)[:200])
+        with contextlib.suppress(*REDIS_TRANSIENT):
+            await self._lease.release()
+
+    async def step(self) -> Examination | None:
+        """Estimate and write once; None where another process does, or no page was shown yet."""
+        if not await self._lease.hold():
+            return None
+        rows = [row for p in range(self._keys.partitions) for row in await self._rows(p)]
+        pages = list(pages_of(rows))
+        if not pages:
+            return None
+        found = await asyncio.to_thread(fit, pages, self._settings.examination)
+        estimate = RankEstimate(
+            by_rank=found.by_rank,
+            joined=found.joined,
+            pages=found.pages,
+            clicks=found.clicks,
+            made_at_ms=self._clock(),
+        )
+        await self._redis.set(self._keys.examination(), msgspec.json.encode(estimate))
+        metrics.RANKS_JOINED.set(len(found.joined))
+        for rank, looked in enumerate(found.by_rank, start=1):
+            metrics.EXAMINATION.labels(str(rank)).set(looked)
+        return found
+
+    async def _rows(self, partition: int) -> list[LedgerRow]:
+        """Return the newest rows of a partition, at most its part of ``settings.ranks_rows``."""
+        rows: list[LedgerRow] = []
+        most = self._settings.ranks_rows // self._keys.partitions
+        for back in range(DAYS):
+            key = self._keys.ledger(partition, day_of(self._clock() - back * DAY_MS))
+            before = "+"
+            while len(rows) < most:
+                found: Any = await self._redis.xrevrange(key, max=before, count=min(CHUNK, most - len(rows)))
+                rows += [msgspec.json.decode(entry[FIELD.encode()], type=LedgerRow) for _, entry in found]
+                if len(found) < CHUNK:
+                    break
+                before = f"({found[-1][0].decode()}"
+        return rows
+
+
+def pages_of(rows: Iterable[LedgerRow]) -> Iterator[Page]:
+    """Yield the pages with their clicks; a query counts as another one every day and in every segment."""
+    shown: dict[tuple[str, str, str, int], Sequence[str]] = {}
+    clicked: dict[tuple[str, str, str, int], set[int]] = {}
+    for row in rows:
+        name = (row.client, row.segment, row.query, row.at_ms)
+        if row.kind == "page":
+            shown[name] = row.object_ids
+        elif row.action is Action.CLICK and row.rank:
+            clicked.setdefault(name, set()).add(row.rank)
+    for name, object_ids in shown.items():
+        _, segment, query, at_ms = name
+        unit = f"{at_ms // DAY_MS}|{segment}|{query}"
+        yield Page(query=unit, object_ids=object_ids, clicked=frozenset(clicked.get(name, ())))

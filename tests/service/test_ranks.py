@@ -1,0 +1,120 @@
+"""Examination by rank on a real Redis: from the ledger into what the next page counts."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+
+from feedback.clock import ManualClock
+from feedback.collector import Collector
+from feedback.evidence import EvidenceReader
+from feedback.keys import Keys
+from feedback.ranks import RankEstimator, RankReader
+from feedback.records import Action, Arm, Event, Impression, Rung
+from feedback.settings import FeedbackSettings
+from feedback.stores import connect, forget
+from feedback.streams import StreamWriter
+
+NOW_MS = 1_700_000_000_000
+DAY_MS = 86_400_000
+SETTINGS = FeedbackSettings(stream_maxlen=10_000, lease_s=30, ranks_every_s=60, ranks_rows=4000)
+
+
+class Shop:
+    """Two objects that take turns at the top; only the top is ever clicked."""
+
+    def __init__(self, redis: Redis, keys: Keys) -> None:
+        self.redis, self.keys, self.clock = redis, keys, ManualClock(NOW_MS)
+        self.writer = StreamWriter(redis, keys, SETTINGS)
+        self.collector = Collector(redis, keys, SETTINGS, self.clock)
+        self.estimator = RankEstimator(redis, keys, SETTINGS, self.clock)
+        self.reader = RankReader(redis, keys, SETTINGS, self.clock)
+
+    async def show(self, n: int, first: int = 0) -> None:
+        for i in range(first, first + n):
+            order = ("a", "b") if i % 2 else ("b", "a")
+            page = Impression(
+                query_id=self.keys.new_query_id("couch"),
+                tenant=self.keys.tenant,
+                user_query="couch",
+                client_id=f"c{i}",
+                shown_at_ms=self.clock(),
+                arm=Arm.EXPLORE if i % 2 else Arm.STABLE,
+                rung=Rung.RAW,
+                source="raw",
+                object_ids=order,
+            )
+            click = Event(
+                event_id=page.query_id,
+                query_id=page.query_id,
+                tenant=self.keys.tenant,
+                client_id=f"c{i}",
+                action_name=Action.CLICK,
+                object_id=order[0],
+                occurred_at_ms=self.clock(),
+            )
+            await self.writer.add_impressions([page])
+            await self.writer.add_event(click)
+            self.clock.advance(0.001)
+        while await self.collector.step():
+            pass
+
+    async def examined(self) -> float:
+        (evidence,) = await EvidenceReader(self.redis, self.keys, SETTINGS, self.clock).read(["couch"])
+        return sum(e.examinations for e in evidence.merged().values())
+
+
+@pytest.fixture
+async def shop(redis_url: str, tenant: str) -> AsyncIterator[Shop]:
+    redis = connect(redis_url, 5.0)
+    yield Shop(redis, Keys(tenant=tenant, partitions=2))
+    await forget(redis, tenant)
+    await redis.aclose()
+
+
+async def test_what_the_arms_tell_of_the_ranks_weighs_the_next_pages(shop: Shop) -> None:
+    await shop.show(100)
+    prior = await shop.examined()
+    assert prior == pytest.approx(100 * (1 + 0.85), rel=1e-3)
+    assert await shop.reader.by_rank() == SETTINGS.examination
+    found = await shop.estimator.step()
+    assert found is not None
+    assert (found.pages, found.clicks, found.joined) == (100, 100, (1, 2))
+    assert found.by_rank[1] < 0.1
+    shop.clock.advance(SETTINGS.ranks_every_s)
+    assert await shop.reader.by_rank() == pytest.approx(found.by_rank)
+    await shop.show(100)
+    assert await shop.examined() - prior == pytest.approx(100 * (1 + found.by_rank[1]), rel=1e-3)
+
+
+async def test_pages_of_different_days_are_not_compared(shop: Shop) -> None:
+    for day in range(2):
+        for _ in range(30):
+            await shop.show(1, first=day)  # b above a all day, then a above b
+        shop.clock.advance(DAY_MS / 1000)
+    found = await shop.estimator.step()
+    assert found is not None
+    assert (found.pages, found.joined) == (60, (1,))
+
+
+async def test_one_estimates_at_a_time_and_an_empty_ledger_tells_nothing(shop: Shop) -> None:
+    assert await shop.estimator.step() is None
+    other = RankEstimator(shop.redis, shop.keys, SETTINGS, shop.clock)
+    await shop.show(2)
+    assert await other.step() is None
+    assert await shop.estimator.step() is not None
+
+
+async def test_it_stops_when_told_and_gives_its_lease_back(shop: Shop) -> None:
+    await shop.show(2)
+    estimator = RankEstimator(
+        shop.redis, shop.keys, SETTINGS.model_copy(update={"ranks_every_s": 0.05}), shop.clock
+    )
+    stop = asyncio.Event()
+    running = asyncio.create_task(estimator.run(stop))
+    await asyncio.sleep(0.3)
+    stop.set()
+    await running
+    assert await shop.reader.estimate() is not None
+    assert not await shop.redis.exists(shop.keys.lease("ranks"))
