@@ -9,17 +9,26 @@ import asyncio
 import json
 import sys
 import time
+from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from agent.demo import profile
 from agent.demo.measure import summary
 from agent.demo.shop import Population, make_shop, never_asked
+from agent.demo.shop.queries import asked
 from agent.demo.stack import Service, Stack, start_opensearch, start_redis
 from agent.logs import configure
 from agent.settings import LogSettings, Settings
+from tests.service.null_worlds import ByPopularity, ByRank
 from tests.service.virtual_shop import virtual_shop
 
+SHOPPERS: dict[str, type[Population]] = {
+    "relevance": Population,
+    "rank": ByRank,
+    "popularity": ByPopularity,
+}
 SHOPPING_S = 200.0
 """About what five minutes leave between start-up and report."""
 
@@ -30,16 +39,26 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--shops", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--shoppers", choices=SHOPPERS, default="relevance", help="what they click by")
     parser.add_argument("--seconds", type=float, default=SHOPPING_S, help="virtual, of shopping")
     given = parser.parse_args()
     configure(LogSettings(level="warning"), process="bench")
     with Stack() as stack:
-        redis, opensearch = stack.start(
+        services = stack.start(
             partial(start_redis, stack.folder, spawn=stack.spawn),
             partial(start_opensearch, stack.folder, spawn=stack.spawn),
         )
         runs = [
-            asyncio.run(run(stack, redis, opensearch, shop, seed, given.seconds))
+            asyncio.run(
+                run(
+                    stack.folder,
+                    services,
+                    SHOPPERS[given.shoppers](make_shop(shop), seed),
+                    shop,
+                    seed,
+                    given.seconds,
+                )
+            )
             for shop in given.shops
             for seed in given.seeds
         ]
@@ -49,13 +68,19 @@ def main() -> int:
 
 
 async def run(
-    stack: Stack, redis: Service, opensearch: Service, shop_seed: int, seed: int, seconds: float
+    folder: Path,
+    services: Sequence[Service],
+    shoppers: Population,
+    shop_seed: int,
+    seed: int,
+    seconds: float,
 ) -> dict[str, Any]:
     """Return the figures of one shop."""
     began_s = time.monotonic()
+    redis, opensearch = services
     tree = profile.settings(
         run=f"bench-{shop_seed}-{seed}",
-        folder=stack.folder,
+        folder=folder,
         port=0,
         opensearch=opensearch,
         redis=redis,
@@ -64,13 +89,15 @@ async def run(
     tree["serve"] |= {"pool_samples": 0}
     shop = make_shop(shop_seed)
     async with virtual_shop(Settings.model_validate(tree), shop.products, seed) as world:
-        await world.open_for(seconds, Population(shop, seed))
+        await world.open_for(seconds, shoppers)
         figures = summary(await world.judged(never_asked(shop_seed, seed)))
         figures |= {
             "shop_seed": shop_seed,
             "seed": seed,
             "gap": gap_closed(figures["ndcg10"]),
             "verified": world.verifier.serving,
+            "asked": len(asked(shop_seed, seed)),
+            "shoppers": type(shoppers).__name__,
             "requests": world.tally.requests,
             "wall_s": time.monotonic() - began_s,
         }
