@@ -107,6 +107,48 @@ def backtest(
 
 
 @app.command()
+def evaluate(
+    catalogue: Annotated[Path, typer.Option(help="Products, one JSON object a line; gzip or not.")],
+    judgments: Annotated[Path, typer.Option(help="split, query, product_id, relevance; tab-separated.")],
+    *,
+    split: Annotated[str, typer.Option(help="Whose queries are judged.")] = "dev",
+    store: Annotated[Path | None, typer.Option(help="Folder of adapters, for the policy latest.")] = None,
+    policies: Annotated[
+        str, typer.Option(help="Of raw, rm3, spelling, base (the model untrained) and latest; comma between.")
+    ] = "raw,rm3,spelling",
+    relevant_from: Annotated[float, typer.Option(help="Relevance from which an object counts.")] = 1.0,
+    report: Annotated[Path | None, typer.Option(help="Write the JSON.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the intervals' draws.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    opensearch: OpenSearchUrl = None,
+    config: Config = None,
+) -> None:
+    """Judge rankings on labelled queries: no clicks, no Redis."""
+    from rich.console import Console
+
+    from agent.demo.evaluate import judge
+    from agent.evaluate.labelled import EvaluateOptions
+
+    settings = _settings(config, "evaluate")
+    options = EvaluateOptions(
+        catalogue=catalogue,
+        judgments=judgments,
+        split=split,
+        relevant_from=relevant_from,
+        policies=tuple(dict.fromkeys(name.strip() for name in policies.split(",") if name.strip())),
+        store=store,
+        seed=seed,
+    )
+    judged = judge(options, settings, Console(stderr=True), opensearch=opensearch)
+    if report:
+        judged.save(report)
+    if as_json:
+        typer.echo(judged.json())
+    else:
+        Console().print(judged.table())
+
+
+@app.command()
 def serve(config: Config = None) -> None:
     """Put the gateway and the rewriter in front of OpenSearch (Ray Serve)."""
     from agent.serve.app import run

@@ -31,8 +31,8 @@ def play(
             partial(start_opensearch, stack.folder, opensearch, spawn=stack.spawn),
         )
         console.print(f"{search.note}; {store.note}", style="dim", highlight=False)
-        with _bars(console) as bars:
-            return asyncio.run(run_backtest(options, _placed(settings, store, search), Shown(bars)))
+        with bars(console) as shown:
+            return asyncio.run(run_backtest(options, _placed(settings, store, search), Shown(shown)))
 
 
 def _placed(settings: Settings, redis: Service, opensearch: Service) -> Settings:
@@ -44,7 +44,8 @@ def _placed(settings: Settings, redis: Service, opensearch: Service) -> Settings
     )
 
 
-def _bars(console: Console) -> Progress:
+def bars(console: Console) -> Progress:
+    """Return progress bars that go when they are done."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),

@@ -7,10 +7,8 @@ verdicts, the evidence and the weights of the clicks that came before the slice'
 Such a log has no impressions: evidence comes from clicks alone, and the report says so.
 """
 
-import gzip
 import secrets
 import time
-import zlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -18,7 +16,6 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
-from agent.errors import Permanent
 from agent.evaluate.backtest_answers import Answerer, RememberedSearch
 from agent.evaluate.backtest_figures import (
     Answer,
@@ -34,7 +31,8 @@ from agent.evaluate.backtest_figures import (
 from agent.evaluate.backtest_policy import Learning, learning_policy, serving_policy
 from agent.evaluate.backtest_spans import Span, sampled, spans, steps
 from agent.evaluate.backtest_world import World
-from agent.evaluate.clicklog import GZIP_MAGIC, Click, ClickLog, read_clicks
+from agent.evaluate.clicklog import Click, ClickLog, read_clicks
+from agent.evaluate.files import lines
 from agent.evaluate.report import Report
 from agent.retrieval import Catalogue, LoadReport
 from agent.retrieval.lines import Document, documents
@@ -74,15 +72,15 @@ async def run_backtest(options: BacktestOptions, settings: Settings, on_progress
         SearchFailed: OpenSearch gave no answer.
     """
     began_s = time.monotonic()
-    lines = _lines(options.catalogue)
+    products = list(lines(options.catalogue, "catalogue"))
     titles = {
-        d.object_id: str(d.fields.get("title", "")) for d in documents(lines) if isinstance(d, Document)
+        d.object_id: str(d.fields.get("title", "")) for d in documents(products) if isinstance(d, Document)
     }
     log = read_clicks(options.clicks, known_ids=set(titles))
     parts = spans(log.clicks, judge_from=options.judge_from)
     async with _places(settings) as (own, redis, catalogue):
         loaded = await catalogue.load(
-            lines, progress=lambda read, _: on_progress("catalogue", read, len(lines))
+            products, progress=lambda read, _: on_progress("catalogue", read, len(products))
         )
         world = World(log.clicks, redis, catalogue, own)
         answerer = Answerer(RememberedSearch(catalogue), titles, own)
@@ -240,14 +238,6 @@ def _own(settings: Settings, name: str) -> Settings:
     }
     parts = {part: getattr(settings, part).model_copy(update=some) for part, some in updates.items()}
     return settings.model_copy(update={"tenant": name, **parts})
-
-
-def _lines(path: Path) -> list[bytes]:
-    try:
-        content = path.read_bytes()
-        return (gzip.decompress(content) if content.startswith(GZIP_MAGIC) else content).splitlines()
-    except (OSError, EOFError, zlib.error) as error:
-        raise Permanent(f"the catalogue {path} cannot be read: {error}") from error
 
 
 def _of_log(log: ClickLog) -> Figures:

@@ -5,18 +5,16 @@ that several files are joined in time. A click on an object that the catalogue d
 a real click, which no search can find) and counted. Times without a zone are UTC.
 """
 
-import gzip
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from agent.errors import Permanent
+from agent.evaluate.files import lines
 from feedback.text import MAX_QUERY_CHARS, digest, normalise
 
 COLUMNS = ("user", "query", "product_id", "query_time", "click_time")
-GZIP_MAGIC = b"\x1f\x8b"
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 """No shop logged clicks before; evidence does not fade over centuries."""
 AHEAD = timedelta(days=1)
@@ -79,7 +77,7 @@ def read_clicks(paths: Sequence[Path], *, known_ids: set[str] | None = None) -> 
     """
     reading = _Reading()
     for path in paths:
-        for number, line in enumerate(_lines(path), start=1):
+        for number, line in enumerate(lines(path, "click log"), start=1):
             _take(reading, path.name, number, line)
     if not reading.clicks:
         names = ", ".join(p.name for p in paths)
@@ -87,17 +85,6 @@ def read_clicks(paths: Sequence[Path], *, known_ids: set[str] | None = None) -> 
     clicks = sorted(reading.clicks, key=lambda c: c.query_at_ms)
     unknown = 0 if known_ids is None else sum(c.object_id not in known_ids for c in clicks)
     return ClickLog(clicks=clicks, bad=reading.bad, unknown_objects=unknown)
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    """Yield the lines; whether they are packed is told by the content, not by the name."""
-    try:
-        with path.open("rb") as stream:
-            packed = stream.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-        with gzip.open(path, "rb") if packed else path.open("rb") as stream:
-            yield from stream
-    except (OSError, EOFError, zlib.error) as error:
-        raise Permanent(f"the click log {path} cannot be read: {error}") from error
 
 
 def _take(reading: _Reading, file: str, number: int, line: bytes) -> None:

@@ -23,6 +23,7 @@ from agent.retrieval.mapping import index_definition
 from agent.retrieval.metrics import SEARCH_FAILURES, SEARCH_SECONDS
 from agent.retrieval.query import Body, Mode, body
 from agent.retrieval.results import LoadReport, Results
+from agent.retrieval.spelling import respelled, suggestion
 from agent.settings import OpenSearchSettings
 
 T = TypeVar("T")
@@ -88,6 +89,20 @@ class Catalogue:
                 found += await self._msearch(self._back, lines)
         return found
 
+    async def corrected(self, texts: Sequence[str], *, purpose: str) -> list[str]:
+        """Return the texts with the engine's spelling suggestion for each word the catalogue lacks.
+
+        Raises:
+            SearchFailed: a text has no answer.
+        """
+        fixed: list[str] = []
+        for start in range(0, len(texts), MSEARCH_ITEMS):
+            chunk = texts[start : start + MSEARCH_ITEMS]
+            async with self.limiter.slot(purpose, searches=len(chunk)):
+                answers = await self._suggest(chunk)
+            fixed += [respelled(text, one) for text, one in zip(chunk, answers, strict=True)]
+        return fixed
+
     async def create_index(self, *, replace: bool = False) -> bool:
         """Make the index with its mapping; return whether it is new. An existing one is left as it is."""
         indices, name = self._front.indices, self._settings.index
@@ -148,6 +163,11 @@ class Catalogue:
         if len(items) * 2 != len(lines):
             raise SearchFailed(f"msearch answered {len(items)} of {len(lines) // 2} searches")
         return [_results(item) for item in items]
+
+    async def _suggest(self, texts: Sequence[str]) -> list[Body]:
+        lines = [line for text in texts for line in ({"index": self._settings.index}, suggestion(text))]
+        answer = await _asked("suggest", lambda: self._back.msearch(body=lines))
+        return list(answer["responses"])
 
     async def _bulk(self, actions: list[Body]) -> list[Body]:
         index = self._settings.index

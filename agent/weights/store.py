@@ -7,6 +7,7 @@ nothing about which version serves: that is the registry's business.
 
 import hashlib
 import os
+import re
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,9 +19,10 @@ from safetensors.torch import load as parse
 from safetensors.torch import save as serialise
 from torch import Tensor
 
-from agent.errors import BadWeights
+from agent.errors import BadWeights, Permanent
 from feedback.records import Manifest
 
+_NAME = re.compile(r"adapter-(?P<version>\d{8})-(?P<sum>[0-9a-f]{12})\.safetensors")
 State = dict[str, Tensor]
 """An adapter's tensors by stable names."""
 
@@ -68,6 +70,29 @@ class AdapterStore:
             raise BadWeights(f"version {manifest.version}: {manifest.uri}: {error}") from error
         _refuse_not_finite(state, f"version {manifest.version}")
         return state
+
+    def newest(self) -> tuple[int, State]:
+        """Return the number and the tensors of the newest version in the folder, by its name alone.
+
+        Raises:
+            Permanent: there is none.
+            BadWeights: its file is cut, changed or of another format, or a value is not finite.
+        """
+        named = [
+            (found, path) for path in self.folder.glob("*.safetensors") if (found := _NAME.match(path.name))
+        ]
+        if not named:
+            raise Permanent(f"no version in {self.folder}: a learner writes adapter-N-….safetensors there")
+        found, path = max(named, key=lambda one: int(one[0]["version"]))
+        version, content = int(found["version"]), path.read_bytes()
+        if not hashlib.sha256(content).hexdigest().startswith(found["sum"]):
+            raise BadWeights(f"version {version}: {path.name} is not what its name says")
+        try:
+            state = parse(content)
+        except (SafetensorError, ValueError, KeyError) as error:
+            raise BadWeights(f"version {version}: {path.name}: {error}") from error
+        _refuse_not_finite(state, f"version {version}")
+        return version, state
 
     def remove(self, manifests: Iterable[Manifest]) -> None:
         """Delete the files of versions that the registry has let go; missing ones are passed over."""
