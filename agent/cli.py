@@ -149,6 +149,52 @@ def evaluate(
 
 
 @app.command()
+def train(
+    catalogue: Annotated[Path, typer.Option(help="Products, one JSON object a line; gzip or not.")],
+    store: Annotated[Path, typer.Option(help="Folder of adapters and checkpoints; goes on from there.")],
+    *,
+    judgments: Annotated[
+        Path | None, typer.Option(help="split, query, product_id, relevance; tab-separated.")
+    ] = None,
+    clicks: Annotated[list[Path] | None, typer.Option(help="Click logs in place of labels.")] = None,
+    split: Annotated[str, typer.Option(help="Whose labels teach.")] = "train",
+    relevant_from: Annotated[float, typer.Option(help="Relevance from which an object counts.")] = 1.0,
+    minutes: Annotated[float, typer.Option(min=0.1, help="Of learning.")] = 10.0,
+    seed: Annotated[int, typer.Option(help="Of draws and samples.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
+    opensearch: OpenSearchUrl = None,
+    config: Config = None,
+) -> None:
+    """Learn from labels or a click log before there are shoppers: no Redis."""
+    import json
+
+    from rich.console import Console
+
+    from agent.demo.train import train as learn
+    from agent.evaluate.training import TrainOptions
+
+    settings = _settings(config, "train")
+    options = TrainOptions(
+        catalogue=catalogue,
+        store=store,
+        judgments=judgments,
+        clicks=tuple(clicks or ()),
+        split=split,
+        relevant_from=relevant_from,
+        minutes=minutes,
+        seed=seed,
+    )
+    done = learn(options, settings, Console(stderr=True), opensearch=opensearch)
+    if as_json:
+        typer.echo(json.dumps(done))
+    else:
+        typer.echo(
+            f"{done['updates']} updates ({done['updates_in_all']} in all), {done['rollouts']} rollouts, mean "
+            f"reward {done['reward_first']:+.4f} -> {done['reward_last']:+.4f}; {store / done['file']}"
+        )
+
+
+@app.command()
 def serve(config: Config = None) -> None:
     """Put the gateway and the rewriter in front of OpenSearch (Ray Serve)."""
     from agent.serve.app import run

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 import structlog
+from redis.asyncio import Redis
 
 from agent.errors import Permanent, Transient
 from agent.learner import ray_node
@@ -48,7 +49,7 @@ async def run(settings: Settings, stop: asyncio.Event, judge: Judge) -> None:
             keeper = tasks.create_task(_keep(lease, settings, stop))
             registry = Registry(redis, settings.keys, lease)
             session = await LearnerSession.build(settings, stores, judge=judge, registry=registry)
-            speaker = tasks.create_task(_speak(session))
+            speaker = tasks.create_task(_speak(session, redis))
             await learn(session, stop)
             keeper.cancel()
             speaker.cancel()
@@ -102,9 +103,9 @@ async def _keep(lease: Lease, settings: Settings, stop: asyncio.Event) -> None:
                 raise Permanent("the learner's lease has passed to another process")
 
 
-async def _speak(session: LearnerSession) -> None:
+async def _speak(session: LearnerSession, redis: Redis) -> None:
     """Say how it goes, for the live view."""
-    redis, key = session.parts.stores.redis, session.parts.stores.keys.vitals(ROLE)
+    key = session.parts.stores.keys.vitals(ROLE)
     while True:
         with contextlib.suppress(*REDIS_TRANSIENT):
             async with redis.pipeline(transaction=True) as pipe:

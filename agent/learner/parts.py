@@ -5,7 +5,9 @@ a remote learner does not find them and loads a policy of its own.
 """
 
 import random
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from redis.asyncio import Redis
 
@@ -15,20 +17,45 @@ from agent.learner.rollout import Searches
 from agent.policy.model import Policy
 from agent.settings import Settings
 from feedback.clock import Clock
-from feedback.evidence import EvidenceReader, ShopTotals
+from feedback.evidence import Head, Moved, QueryEvidence, ShopTotals
 from feedback.keys import Keys
 from feedback.neighbours import VerifiedIndex
 
 NOTHING = ShopTotals(folds=({}, {}), mu=0.0)
 
 
+class EvidenceSource(Protocol):
+    """What a learner reads; `feedback.evidence.EvidenceReader` is the live one and says what each returns."""
+
+    async def moved(self, since: Mapping[int, int], limit: int) -> list[Moved]:
+        """Return queries with newer evidence than these positions."""
+        ...
+
+    async def heads(self) -> dict[int, Head]:
+        """Return where each partition's evidence ends."""
+        ...
+
+    async def read(self, queries: Sequence[str], segment: str = "all") -> list[QueryEvidence]:
+        """Return the evidence of each query, in their order."""
+        ...
+
+    async def totals(self) -> ShopTotals:
+        """Return every object's totals."""
+        ...
+
+    async def popular(self, limit: int) -> list[tuple[str, float]]:
+        """Return the most searched queries, most first."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stores:
     """Clients of one event loop, made by the caller."""
 
-    redis: Redis
+    redis: Redis | None
+    """None for learning from labels: then there are no verdicts, and nothing is published."""
     keys: Keys
-    evidence: EvidenceReader
+    evidence: EvidenceSource
     index: VerifiedIndex
     catalogue: Searches
     clock: Clock

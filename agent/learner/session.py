@@ -34,7 +34,7 @@ from agent.policy.model import Policy
 from agent.policy.prompt import PROMPT_VERSION, Prompt
 from agent.settings import Settings
 from agent.weights.registry import Registry
-from agent.weights.store import AdapterStore
+from agent.weights.store import AdapterStore, Saved
 from agent.weights.verdict import Judge
 from feedback.records import Manifest, Rewrite
 
@@ -63,15 +63,14 @@ class Trained:
 class LearnerSession:
     """Made by `build`; one caller at a time."""
 
-    def __init__(self, parts: Parts, algorithm: RewriteGRPO, judge: Judge, registry: Registry) -> None:
+    def __init__(self, parts: Parts, algorithm: RewriteGRPO, publisher: Publisher | None) -> None:
         self.parts = parts
         self.vitals = Vitals()
         self.progress = Progress()
         self._algorithm = algorithm
         self._checkpoints = Checkpoints(parts.settings.data_dir / "checkpoints")
         self._store = AdapterStore(parts.settings.weights_dir)
-        self._registry = registry
-        self._publisher = Publisher(parts, registry, self._store, judge)
+        self._publisher = publisher
         self._learned: deque[Waiting] = deque()
         self._looked_s = -math.inf
         self._restored = False
@@ -82,7 +81,7 @@ class LearnerSession:
         settings: Settings,
         stores: Stores,
         *,
-        judge: Judge,
+        judge: Judge | None = None,
         registry: Registry | None = None,
         seed: int = 0,
     ) -> Self:
@@ -91,8 +90,8 @@ class LearnerSession:
         Args:
             settings: the whole tree.
             stores: clients of the running event loop; stay the caller's.
-            judge: the gate.
-            registry: one that holds the learner's lease; by default one without.
+            judge: the gate; None: versions are saved and not published.
+            registry: one that holds the learner's lease; by default one without, where there is Redis.
             seed: of draws and samples.
         """
         ray_node.join(settings.learner)  # blocks, in this thread: Ray wants one that lives as long as it does
@@ -102,8 +101,12 @@ class LearnerSession:
         name = uuid.uuid4().hex
         process.enter(name, parts)
         algorithm = await bridge.compute(lambda: _algorithm(settings, name))
-        session = cls(parts, algorithm, judge, registry or Registry(stores.redis, stores.keys))
-        await session._restore()
+        if registry is None and stores.redis is not None:
+            registry = Registry(stores.redis, stores.keys)
+        store = AdapterStore(settings.weights_dir)
+        publisher = Publisher(parts, registry, store, judge) if registry and judge else None
+        session = cls(parts, algorithm, publisher)
+        await session._restore(await registry.stable() if registry else None)
         return session
 
     @property
@@ -143,7 +146,8 @@ class LearnerSession:
     async def observe(self) -> int:
         """Take in new evidence and verdicts; return how many queries wait to be learned from."""
         stores, pool = self.parts.stores, self.parts.pool
-        await stores.index.refresh(stores.redis, stores.keys)
+        if stores.redis is not None:
+            await stores.index.refresh(stores.redis, stores.keys)
         heads = await stores.evidence.heads()
         moved = await stores.evidence.moved(pool.seen, MOVED_AT_ONCE)
         pool.observe(moved, {p: head.newest_click_at_ms for p, head in heads.items()})
@@ -175,6 +179,8 @@ class LearnerSession:
         """
         if not self._restored:
             raise RuntimeError("nothing is published before the last state was taken over")
+        if self._publisher is None:
+            raise RuntimeError("there is no registry to publish to: save")
         await self.checkpoint()
         manifest, admitted = await self._publisher.publish(self.progress)
         if not admitted:
@@ -185,6 +191,16 @@ class LearnerSession:
         self.vitals.promoted(manifest, [w.click_at_ms for w in self._learned], self.parts.stores.clock())
         self._learned.clear()
         return manifest
+
+    async def save(self) -> Saved:
+        """Checkpoint, and write the adapter under the number of its updates; nothing serves it.
+
+        Raises:
+            BadWeights: a value is not finite.
+        """
+        await self.checkpoint()
+        state = await self._compute(self.policy.adapter_state)
+        return self._store.save(self.progress.updates, state)
 
     async def close(self) -> None:
         """Stop the algorithm and free the policy; the stores and Ray stay."""
@@ -205,7 +221,7 @@ class LearnerSession:
         self.vitals.updates = self.progress.updates
         return True
 
-    async def _restore(self) -> None:
+    async def _restore(self, stable: Manifest | None) -> None:
         """Take over the newest checkpoint of this model and prompt, else the serving version."""
         latest = self._checkpoints.latest()
         if latest and self._fits(latest[1].base_model, latest[1].prompt_version):
@@ -213,9 +229,7 @@ class LearnerSession:
             await self._compute(lambda: self._algorithm.learner_group.restore_from_path(str(folder)))
             self.parts.pool.seen = dict(self.progress.position)
             self.policy.version = self.progress.version
-        elif (stable := await self._registry.stable()) and self._fits(
-            stable.base_model, stable.prompt_version
-        ):
+        elif stable and self._fits(stable.base_model, stable.prompt_version):
             await self._compute(lambda: self.policy.load_adapter(self._store.load(stable), stable.version))
             self.progress = Progress(updates=stable.steps, version=stable.version)
         self._restored = True

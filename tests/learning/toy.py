@@ -108,7 +108,7 @@ def toy_stores(settings: Settings, redis: Redis, evidence: ToyEvidence, catalogu
     return Stores(
         redis=redis,
         keys=settings.keys,
-        evidence=evidence,  # type: ignore[arg-type]
+        evidence=evidence,
         index=VerifiedIndex(),
         catalogue=catalogue,
         clock=ManualClock(3_000),

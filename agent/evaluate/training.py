@@ -1,0 +1,173 @@
+"""Learns from labels or a click log before there is any shopper: the Rec-R1 setting (arXiv 2503.24289).
+
+The learner is the live one; its evidence is a table: a query's relevant objects count as its clicks. No
+Redis. Guarantees that a run which is stopped goes on from its last checkpoint, and that a version's file is
+whole or not there.
+"""
+
+import os
+import secrets
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agent.errors import Permanent
+from agent.evaluate.clicklog import read_clicks
+from agent.evaluate.files import lines
+from agent.evaluate.judgments import read_judgments
+from agent.evaluate.labelled import PATIENCE_S, OnProgress
+from agent.learner.parts import Stores
+from agent.learner.session import LearnerSession
+from agent.retrieval import Catalogue
+from agent.settings import Settings, WeightsSettings
+from feedback.clock import wall_clock
+from feedback.evidence import Head, Moved, ObjectEvidence, QueryEvidence, ShopTotals
+from feedback.keys import Keys
+from feedback.neighbours import VerifiedIndex
+from feedback.text import normalise
+
+SAVE_S = 60.0
+"""Between two checkpoints."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """What to learn from, and for how long."""
+
+    catalogue: Path
+    store: Path
+    """Folder of the adapters; checkpoints go to ``checkpoints`` in it."""
+    judgments: Path | None = None
+    clicks: tuple[Path, ...] = ()
+    """In place of labels."""
+    split: str = "train"
+    relevant_from: float = 1.0
+    minutes: float = 10.0
+    seed: int = 0
+
+
+class LabelledEvidence:
+    """Evidence that stands still: each query's objects with what their clicks would weigh."""
+
+    def __init__(self, by_query: Mapping[str, Mapping[str, float]], keys: Keys) -> None:
+        self._by_query = by_query
+        self._rows = [
+            Moved(partition=keys.partition_of(query), seq=seq, segment="all", query=query)
+            for seq, query in enumerate(by_query, start=1)
+        ]
+        self._partitions = keys.partitions
+
+    async def moved(self, since: Mapping[int, int], limit: int) -> list[Moved]:
+        """Return the queries after these positions."""
+        return [row for row in self._rows if row.seq > since.get(row.partition, 0)][:limit]
+
+    async def heads(self) -> dict[int, Head]:
+        """Return where each partition ends."""
+        return {p: Head(seq=len(self._rows), newest_click_at_ms=0) for p in range(self._partitions)}
+
+    async def read(self, queries: Sequence[str], segment: str = "all") -> list[QueryEvidence]:
+        """Return each query's objects."""
+        return [QueryEvidence(query=q, segment=segment, seq=1, folds=(self._fold(q), {})) for q in queries]
+
+    async def totals(self) -> ShopTotals:
+        """Return nothing: without pages there is no mean to shrink to."""
+        return ShopTotals(folds=({}, {}), mu=0.0)
+
+    async def popular(self, limit: int) -> list[tuple[str, float]]:
+        """Return all queries; labels say nothing of how often each is asked."""
+        return [(query, 1.0) for query in self._by_query][:limit]
+
+    def _fold(self, query: str) -> dict[str, ObjectEvidence]:
+        return {d: ObjectEvidence(clicks=weight) for d, weight in self._by_query.get(query, {}).items()}
+
+
+async def run_training(options: TrainOptions, settings: Settings, on_progress: OnProgress) -> dict[str, Any]:
+    """Learn until the time is over; return what was done. The index that it makes goes with it.
+
+    Raises:
+        Permanent: a file or an option is not what it must be.
+        SearchFailed: OpenSearch gave no answer; the last checkpoint stays.
+    """
+    by_query = _wanted(options)
+    products = list(lines(options.catalogue, "catalogue"))
+    own = _own(options, settings)
+    async with Catalogue(own.opensearch) as catalogue:
+        await catalogue.create_index()
+        try:
+            await catalogue.load(
+                products, progress=lambda read, _: on_progress("catalogue", read, len(products))
+            )
+            stores = Stores(
+                redis=None,
+                keys=own.keys,
+                evidence=LabelledEvidence(by_query, own.keys),
+                index=VerifiedIndex(),
+                catalogue=catalogue,
+                clock=wall_clock,
+            )
+            session = await LearnerSession.build(own, stores, seed=options.seed)
+            try:
+                figures = await _learn(session, options, on_progress)
+            finally:
+                await session.close()
+        finally:
+            await catalogue.drop_index()
+    return {"queries": len(by_query), **figures}
+
+
+async def _learn(session: LearnerSession, options: TrainOptions, on_progress: OnProgress) -> dict[str, Any]:
+    began_s, end_s = time.monotonic(), 60 * options.minutes
+    before, rollouts, rewards = session.progress.updates, 0, list[float]()
+    saved = None
+    while (past_s := time.monotonic() - began_s) < end_s:
+        done = await session.train(max_s=min(SAVE_S, end_s - past_s))
+        if not done.updates:
+            raise Permanent("nothing to learn from: no query has a relevant object in the catalogue")
+        rollouts += done.rollouts
+        rewards.append(done.reward)
+        saved = await session.save()
+        now_s = min(end_s, time.monotonic() - began_s)
+        on_progress(f"reward {done.reward:+.4f}", int(now_s), int(end_s))
+    return {
+        "updates": session.progress.updates - before,
+        "updates_in_all": session.progress.updates,
+        "rollouts": rollouts,
+        "reward_first": rewards[0] if rewards else 0.0,
+        "reward_last": rewards[-1] if rewards else 0.0,
+        "file": saved.uri if saved else "",
+        "seconds": time.monotonic() - began_s,
+    }
+
+
+def _wanted(options: TrainOptions) -> dict[str, dict[str, float]]:
+    """Return by query in its normal form what its objects weigh."""
+    if bool(options.clicks) == bool(options.judgments):
+        raise Permanent("give either --judgments or --clicks to learn from")
+    if options.judgments is None:
+        counted: dict[str, Counter[str]] = {}
+        for click in read_clicks(options.clicks).clicks:
+            counted.setdefault(click.query, Counter())[click.object_id] += 1
+        return {query: dict(of) for query, of in counted.items()}
+    relevant = read_judgments(options.judgments, options.split).relevant(options.relevant_from)
+    if not relevant:
+        raise Permanent(f"--relevant-from {options.relevant_from:g}: no query has such an object")
+    return {normalise(query): dict.fromkeys(sorted(ids), 1.0) for query, ids in sorted(relevant.items())}
+
+
+def _own(options: TrainOptions, settings: Settings) -> Settings:
+    opensearch = settings.opensearch.model_copy(
+        update={"index": f"train-{secrets.token_hex(6)}", "timeout_s": PATIENCE_S}
+    )
+    threads = {"threads": os.cpu_count() or 1}  # nothing else runs meanwhile
+    return settings.model_copy(
+        update={
+            "opensearch": opensearch,
+            "policy": settings.policy.model_copy(update=threads),
+            "learner": settings.learner.model_copy(update=threads),
+            "data_dir": options.store,
+            "weights": WeightsSettings(folder=str(options.store)),
+        }
+    )

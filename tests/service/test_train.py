@@ -1,0 +1,97 @@
+"""`unseen train` on a real OpenSearch with a tiny model: what it leaves, and that it goes on from there."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from agent.errors import Permanent
+from agent.evaluate.training import LabelledEvidence, TrainOptions, run_training
+from agent.settings import Settings
+from agent.weights.store import AdapterStore
+from feedback.keys import Keys
+
+pytestmark = pytest.mark.timeout(150)
+WORDS = ("grey", "oak", "steel", "soft", "tall", "red", "round", "old")
+
+
+@pytest.fixture
+def settings(opensearch_url: str) -> Settings:
+    learner = {"queries_a_step": 4, "group": 4, "imitate_a_step": 0}
+    return Settings.model_validate(
+        {"opensearch": {"url": opensearch_url}, "policy": {"model": "tiny"}, "learner": learner}
+    )
+
+
+def options(folder: Path, **more: Any) -> TrainOptions:  # noqa: ANN401
+    catalogue, judgments = folder / "catalogue.jsonl", folder / "labels.tsv"
+    products = [{"product_id": f"p{i}", "title": f"{word} chair {i}"} for i, word in enumerate(WORDS * 3)]
+    catalogue.write_text("\n".join(json.dumps(product) for product in products))
+    rows = [f"train\tchair {word}\tp{i}\t3" for i, word in enumerate(WORDS)]
+    judgments.write_text("\n".join(["split\tquery\tproduct_id\trelevance", *rows]))
+    given: dict[str, Any] = {
+        "catalogue": catalogue,
+        "judgments": judgments,
+        "store": folder / "store",
+        "minutes": 0.08,
+    }
+    return TrainOptions(**(given | more))
+
+
+def run(chosen: TrainOptions, settings: Settings) -> dict[str, Any]:
+    return asyncio.run(run_training(chosen, settings, lambda *_: None))
+
+
+def test_it_learns_without_redis_and_goes_on_where_it_stopped(tmp_path: Path, settings: Settings) -> None:
+    unreachable = settings.redis.model_copy(update={"state_url": "redis://127.0.0.1:1/0"})
+    alone = settings.model_copy(update={"redis": unreachable})
+    first = run(options(tmp_path), alone)
+    assert first["queries"] == len(WORDS)
+    assert first["updates"] == first["updates_in_all"] > 0
+    assert first["rollouts"] > 0
+    store = AdapterStore(tmp_path / "store")
+    version, adapter = store.newest()
+    assert version == first["updates"]
+    assert any(bool(tensor.abs().sum() > 0) for tensor in adapter.values())
+    second = run(options(tmp_path), alone)
+    assert second["updates_in_all"] == first["updates"] + second["updates"] > first["updates"]
+    assert store.newest()[0] == second["updates_in_all"]
+    left = httpx.get(f"{settings.opensearch.url}/_cat/indices/train-*?format=json").json()
+    assert left == []
+
+
+def test_a_click_log_teaches_in_place_of_labels(tmp_path: Path, settings: Settings) -> None:
+    log = tmp_path / "clicks.tsv"
+    rows = [
+        f"u{i}\tchair {word}\tp{i}\t2024-01-01 10:00:00\t2024-01-01 10:00:0{i}"
+        for i, word in enumerate(WORDS)
+    ]
+    log.write_text("\n".join(rows))
+    done = run(options(tmp_path, judgments=None, clicks=(log,), minutes=0.03), settings)
+    assert done["queries"] == len(WORDS)
+    assert done["updates"] > 0
+
+
+def test_what_teaches_nothing_is_refused(tmp_path: Path) -> None:
+    nowhere = Settings.model_validate({"opensearch": {"url": "http://127.0.0.1:1"}})
+    with pytest.raises(Permanent, match="either --judgments or --clicks"):
+        run(options(tmp_path, judgments=None), nowhere)
+    with pytest.raises(Permanent, match="its splits: train"):
+        run(options(tmp_path, split="dev"), nowhere)
+    with pytest.raises(Permanent, match="--relevant-from 4"):
+        run(options(tmp_path, relevant_from=4.0), nowhere)
+
+
+async def test_evidence_of_labels_is_read_as_the_live_one_is() -> None:
+    keys = Keys(partitions=2)
+    source = LabelledEvidence({"couch": {"a": 1.0, "b": 2.0}, "hose": {"c": 1.0}}, keys)
+    rows = await source.moved({}, 10)
+    assert [row.query for row in rows] == ["couch", "hose"]
+    seen = {row.partition: 2 for row in rows}
+    assert await source.moved(seen, 10) == []
+    (couch, unknown) = await source.read(["couch", "rake"])
+    assert couch.clicks == 3.0
+    assert not unknown.merged()
