@@ -82,3 +82,23 @@ def test_a_missing_file_is_one_line_that_names_it() -> None:
     assert done.returncode == 1
     assert "nowhere.jsonl" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.timeout(300)
+def test_labels_teach_and_judge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNSEEN_POLICY__MODEL", "tiny")
+    products, labels = catalogue(tmp_path), tmp_path / "judgments.tsv"
+    ids = [json.loads(line)["product_id"] for line in products.read_text().splitlines()]
+    rows = [f"{split}\t{word}\t{ids[0]}\t3" for split, word in (("train", "oak"), ("dev", "oak screw"))]
+    labels.write_text("\n".join(["split\tquery\tproduct_id\trelevance", *rows]))
+    given = ("--catalogue", str(products), "--judgments", str(labels), "--store", str(tmp_path / "weights"))
+    nothing = run("evaluate", *given, "--policies", "latest")
+    assert nothing.returncode == 1
+    assert "no version in" in nothing.stderr
+    assert "Traceback" not in nothing.stderr
+    trained = run("train", *given, "--minutes", "0.1", "--json")
+    assert trained.returncode == 0, trained.stderr[-6000:]
+    assert json.loads(trained.stdout)["updates"] > 0
+    judged = run("evaluate", *given, "--policies", "raw,latest", "--json")
+    assert judged.returncode == 0, judged.stderr[-6000:]
+    assert set(json.loads(judged.stdout)["policies"]) == {"raw", "latest"}
