@@ -8,7 +8,7 @@ the curve of its own time: a new estimate does not touch what is counted.
 import asyncio
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import structlog
@@ -26,6 +26,7 @@ from feedback.stores import Lease
 from feedback.streams import FIELD
 
 log = structlog.get_logger(__name__)
+T = TypeVar("T")
 DAY_MS = 86_400_000
 DAYS = 7
 """That are read at most."""
@@ -58,7 +59,7 @@ class RankReader:
     async def estimate(self) -> RankEstimate | None:
         """Return the last estimate, if there is one."""
         stored = await self._redis.get(self._keys.examination())
-        return msgspec.json.decode(stored, type=RankEstimate) if stored else None
+        return _read(stored, RankEstimate) if stored else None
 
 
 class RankEstimator:
@@ -115,11 +116,21 @@ class RankEstimator:
             before = "+"
             while len(rows) < most:
                 found: Any = await self._redis.xrevrange(key, max=before, count=min(CHUNK, most - len(rows)))
-                rows += [msgspec.json.decode(entry[FIELD.encode()], type=LedgerRow) for _, entry in found]
+                read = (_read(entry.get(FIELD.encode(), b""), LedgerRow) for _, entry in found)
+                rows += [row for row in read if row is not None]
                 if len(found) < CHUNK:
                     break
                 before = f"({found[-1][0].decode()}"
         return rows
+
+
+def _read(stored: bytes, kind: type[T]) -> T | None:
+    """Return what is stored; None, and a line in the log, where it cannot be read: the rest tells enough."""
+    try:
+        return msgspec.json.decode(stored, type=kind)
+    except msgspec.MsgspecError as error:
+        log.warning("ranks.unreadable", kind=kind.__name__, error=str(error)[:200])
+        return None
 
 
 def pages_of(rows: Iterable[LedgerRow]) -> Iterator[Page]:

@@ -130,7 +130,7 @@ async def _learn(session: LearnerSession, options: TrainOptions, on_progress: On
         rewards.append(done.reward)
         saved = await session.save()
         now_s = min(end_s, time.monotonic() - began_s)
-        on_progress(f"reward {done.reward:+.4f}", int(now_s), int(end_s))
+        on_progress("learning, seconds", int(now_s), int(end_s))
     return {
         "updates": session.progress.updates - before,
         "updates_in_all": session.progress.updates,

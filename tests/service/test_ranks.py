@@ -10,6 +10,7 @@ from feedback.clock import ManualClock
 from feedback.collector import Collector
 from feedback.evidence import EvidenceReader
 from feedback.keys import Keys
+from feedback.ledger import day_of
 from feedback.ranks import RankEstimator, RankReader
 from feedback.records import Action, Arm, Event, Impression, Rung
 from feedback.settings import FeedbackSettings
@@ -118,3 +119,15 @@ async def test_it_stops_when_told_and_gives_its_lease_back(shop: Shop) -> None:
     await running
     assert await shop.reader.estimate() is not None
     assert not await shop.redis.exists(shop.keys.lease("ranks"))
+
+
+async def test_what_cannot_be_read_is_passed_over(shop: Shop) -> None:
+    await shop.show(100)
+    for p in range(2):
+        await shop.redis.xadd(shop.keys.ledger(p, day_of(NOW_MS)), {"r": "half a ro", "x": "y"})
+        await shop.redis.xadd(shop.keys.ledger(p, day_of(NOW_MS)), {"x": "y"})
+    found = await shop.estimator.step()
+    assert found is not None
+    assert found.pages == 100
+    await shop.redis.set(shop.keys.examination(), b"{")
+    assert await shop.reader.by_rank() == SETTINGS.examination
