@@ -124,7 +124,7 @@ class RankEstimator:
         return rows
 
 
-def _read(stored: bytes, kind: type[T]) -> T | None:
+def _read(stored: bytes | str, kind: type[T]) -> T | None:
     """Return what is stored; None, and a line in the log, where it cannot be read: the rest tells enough."""
     try:
         return msgspec.json.decode(stored, type=kind)

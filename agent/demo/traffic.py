@@ -78,7 +78,7 @@ class Traffic:
         try:
             following: Visit | None = visit
             while following is not None:
-                following = await self._look(following)
+                following = await look(self._gateway, self._population, self.tally, following)
                 if following is not None:
                     if stop.is_set():
                         return
@@ -88,12 +88,14 @@ class Traffic:
         finally:
             self._room.release()
 
-    async def _look(self, visit: Visit) -> Visit | None:
-        page = await self._gateway.search(visit)
-        reaction = self._population.react(visit, page.object_ids)
-        if reaction.actions:
-            await self._gateway.act(visit, page, reaction.actions)
-        clicked = [a.object_id for a in reaction.actions if a.action_name == "click"]
-        purchases = sum(a.action_name == "purchase" for a in reaction.actions)
-        self.tally.add(visit, page, clicked, purchases=purchases)
-        return reaction.next_visit
+
+async def look(gateway: Gateway, population: Population, tally: Tally, visit: Visit) -> Visit | None:
+    """Let one shopper search and react; return what is asked next, if anything. Raises httpx errors."""
+    page = await gateway.search(visit)
+    reaction = population.react(visit, page.object_ids)
+    if reaction.actions:
+        await gateway.act(visit, page, reaction.actions)
+    clicked = [a.object_id for a in reaction.actions if a.action_name == "click"]
+    purchases = sum(a.action_name == "purchase" for a in reaction.actions)
+    tally.add(visit, page, clicked, purchases=purchases)
+    return reaction.next_visit

@@ -18,7 +18,7 @@ from agent.demo.client import Gateway
 from agent.demo.measure import Judge, Judged
 from agent.demo.profile import VISITS_PER_S
 from agent.demo.shop import Population, Product, Query, Visit
-from agent.demo.traffic import THINK_S, Tally
+from agent.demo.traffic import THINK_S, Tally, look
 from agent.retrieval import Catalogue
 from agent.serve.asking import RewriteAsk
 from agent.serve.assemble import assemble
@@ -78,7 +78,9 @@ class VirtualShop:
             here: list[Visit] = []
             while due and due[0][0] <= now_s:
                 here.append(heapq.heappop(due)[2])
-            following = await asyncio.gather(*(self._look(population, visit) for visit in here))
+            following = await asyncio.gather(
+                *(look(self.gateway, population, self.tally, visit) for visit in here)
+            )
             for visit in following:
                 if visit is not None:
                     n += 1
@@ -101,16 +103,6 @@ class VirtualShop:
         titles = {product.product_id: product.title for product in self.products}
         judge = Judge(self.catalogue, self.settings.plan)
         return await judge.judge(self.gateway, queries, self.tally.log, titles)
-
-    async def _look(self, population: Population, visit: Visit) -> Visit | None:
-        page = await self.gateway.search(visit)
-        reaction = population.react(visit, page.object_ids)
-        if reaction.actions:
-            await self.gateway.act(visit, page, reaction.actions)
-        clicked = [a.object_id for a in reaction.actions if a.action_name == "click"]
-        purchases = sum(a.action_name == "purchase" for a in reaction.actions)
-        self.tally.add(visit, page, clicked, purchases=purchases)
-        return reaction.next_visit
 
 
 @asynccontextmanager
