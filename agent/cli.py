@@ -126,7 +126,7 @@ def evaluate(
     """Judge rankings on labelled queries: no clicks, no Redis."""
     from rich.console import Console
 
-    from agent.demo.evaluate import judge
+    from agent.demo.labels import judge
     from agent.evaluate.labelled import EvaluateOptions
 
     settings = _settings(config, "evaluate")
@@ -170,7 +170,7 @@ def train(
 
     from rich.console import Console
 
-    from agent.demo.train import train as learn
+    from agent.demo.labels import train as learn
     from agent.evaluate.training import TrainOptions
 
     settings = _settings(config, "train")

@@ -20,6 +20,11 @@ def normalise(user_query: str) -> str:
     return text
 
 
+def is_too_long(user_query: str) -> bool:
+    """Tell whether a query is over the limit as typed or as a key: one ligature may stand for 18 letters."""
+    return max(len(user_query), len(normalise(user_query))) > MAX_QUERY_CHARS
+
+
 def _folded(text: str) -> str:
     folded = unicodedata.normalize("NFKC", text).casefold()
     printable = "".join(" " if unicodedata.category(c).startswith("C") else c for c in folded)

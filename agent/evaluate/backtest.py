@@ -9,7 +9,7 @@ Such a log has no impressions: evidence comes from clicks alone, and the report 
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,16 +33,12 @@ from agent.evaluate.backtest_spans import Span, sampled, spans, steps
 from agent.evaluate.backtest_world import World
 from agent.evaluate.clicklog import Click, ClickLog, read_clicks
 from agent.evaluate.files import lines
+from agent.evaluate.products import PATIENCE_S, OnProgress, titles_of
 from agent.evaluate.report import Report
 from agent.retrieval import Catalogue, LoadReport
-from agent.retrieval.lines import Document, documents
 from agent.settings import Settings
 from feedback.stores import connect, forget
 
-OnProgress = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done, and how much there is (0: unknown)."""
-PATIENCE_S = 120.0
-"""A machine that is busy learning may answer late; a lease must outlive it."""
 NO_IMPRESSIONS = (
     "The log has no impressions: evidence comes from clicks alone, a query's gain for an object is the "
     "share of its clicks, and what was shown but not clicked is unknown."
@@ -73,9 +69,7 @@ async def run_backtest(options: BacktestOptions, settings: Settings, on_progress
     """
     began_s = time.monotonic()
     products = list(lines(options.catalogue, "catalogue"))
-    titles = {
-        d.object_id: str(d.fields.get("title", "")) for d in documents(products) if isinstance(d, Document)
-    }
+    titles = titles_of(products)
     log = read_clicks(options.clicks, known_ids=set(titles))
     parts = spans(log.clicks, judge_from=options.judge_from)
     async with _places(settings) as (own, redis, catalogue):

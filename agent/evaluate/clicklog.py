@@ -12,7 +12,7 @@ from pathlib import Path
 
 from agent.errors import Permanent
 from agent.evaluate.files import lines
-from feedback.text import MAX_QUERY_CHARS, digest, normalise
+from feedback.text import MAX_QUERY_CHARS, digest, is_too_long, normalise
 
 COLUMNS = ("user", "query", "product_id", "query_time", "click_time")
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
@@ -115,7 +115,7 @@ def parse(line: str) -> Click:
     query = normalise(user_query)
     if not (user and query and object_id):
         raise ValueError("user, query or product_id is empty")
-    if max(len(user_query), len(query)) > MAX_QUERY_CHARS:
+    if is_too_long(user_query):
         raise ValueError(f"a query of more than {MAX_QUERY_CHARS} characters")
     if clicked < asked:
         raise ValueError("clicked before it was asked")

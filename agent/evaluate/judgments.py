@@ -12,7 +12,7 @@ from pathlib import Path
 from agent.errors import Permanent
 from agent.evaluate.clicklog import BadLine
 from agent.evaluate.files import lines
-from feedback.text import MAX_QUERY_CHARS, normalise
+from feedback.text import MAX_QUERY_CHARS, is_too_long, normalise
 
 COLUMNS = ("split", "query", "product_id", "relevance")
 
@@ -26,9 +26,16 @@ class Judgments:
     bad: Sequence[BadLine] = ()
 
     def relevant(self, at_least: float) -> dict[str, frozenset[str]]:
-        """Return each query's relevant objects; queries without one are left out."""
+        """Return each query's relevant objects; queries without one are left out.
+
+        Raises:
+            Permanent: that leaves none.
+        """
         found = {q: frozenset(d for d, r in of.items() if r >= at_least) for q, of in self.by_query.items()}
-        return {query: ids for query, ids in found.items() if ids}
+        kept = {query: ids for query, ids in found.items() if ids}
+        if not kept:
+            raise Permanent(f"--relevant-from {at_least:g}: no query has such an object")
+        return kept
 
 
 def read_judgments(path: Path, split: str) -> Judgments:
@@ -63,7 +70,7 @@ def _parse(line: bytes) -> tuple[str, str, str, float]:
     split, query, object_id, value = parts[: len(COLUMNS)]
     if not (split and normalise(query) and object_id):
         raise ValueError("split, query or product_id is empty")
-    if len(query) > MAX_QUERY_CHARS:
+    if is_too_long(query):
         raise ValueError(f"a query of more than {MAX_QUERY_CHARS} characters")
     relevance = float(value)
     if not math.isfinite(relevance):

@@ -5,8 +5,7 @@ No Redis and no clicks. Guarantees paired comparisons: every policy answers ever
 
 import asyncio
 import json
-import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,19 +20,17 @@ from agent.evaluate.bootstrap import clusters, interval
 from agent.evaluate.files import lines
 from agent.evaluate.judgments import Judgments, read_judgments
 from agent.evaluate.metrics import RECALL_DEPTH, mean, ndcg, recall
+from agent.evaluate.products import OnProgress, indexed, titles_of
 from agent.policy.model import Policy
 from agent.policy.plan import Plan
 from agent.retrieval import Catalogue
-from agent.retrieval.lines import Document, documents
 from agent.settings import Settings
 from agent.weights.store import AdapterStore
 from feedback.neighbours import VerifiedIndex
 
-OnProgress = Callable[[str, int, int], None]
 POLICIES = ("raw", "rm3", "spelling", "base", "latest")
 PURPOSE = "evaluation"
 BATCH = 32
-PATIENCE_S = 120.0
 _TIE = 1e-9
 
 
@@ -108,24 +105,12 @@ async def run_evaluation(options: EvaluateOptions, settings: Settings, on_progre
         raise Permanent(f"--policies: {', '.join(unknown) or 'none'}; known: {', '.join(POLICIES)}")
     judgments = read_judgments(options.judgments, options.split)
     relevant = judgments.relevant(options.relevant_from)
-    if not relevant:
-        raise Permanent(f"--relevant-from {options.relevant_from:g}: no query has such an object")
     rewriters = await asyncio.to_thread(_rewriters, options, settings)
     products = list(lines(options.catalogue, "catalogue"))
-    own = settings.opensearch.model_copy(
-        update={"index": f"evaluate-{secrets.token_hex(6)}", "timeout_s": PATIENCE_S}
-    )
-    async with Catalogue(own) as catalogue:
-        await catalogue.create_index()
-        try:
-            await catalogue.load(
-                products, progress=lambda read, _: on_progress("catalogue", read, len(products))
-            )
-            systems = Systems(catalogue, products, settings, rewriters, on_progress)
-            queries = sorted(relevant)
-            answers = {name: await systems.answer(name, queries) for name in ("raw", *options.policies)}
-        finally:
-            await catalogue.drop_index()
+    async with indexed(products, settings.opensearch, "evaluate", on_progress) as catalogue:
+        systems = Systems(catalogue, titles_of(products), settings, rewriters, on_progress)
+        queries = sorted(relevant)
+        answers = {name: await systems.answer(name, queries) for name in ("raw", *options.policies)}
     return Evaluation(figures=_figures(options, judgments, relevant, answers))
 
 
@@ -150,16 +135,11 @@ class Systems:
     def __init__(
         self,
         catalogue: Catalogue,
-        products: Sequence[bytes],
+        titles: Mapping[str, str],
         settings: Settings,
         rewriters: Mapping[str, ServingPolicy],
         on_progress: OnProgress,
     ) -> None:
-        titles = {
-            d.object_id: str(d.fields.get("title", ""))
-            for d in documents(products)
-            if isinstance(d, Document)
-        }
         self._catalogue = catalogue
         self._search = RememberedSearch(catalogue)
         self._rm3 = Rm3(search=self._search, titles=titles)

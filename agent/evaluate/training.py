@@ -6,7 +6,6 @@ whole or not there.
 """
 
 import os
-import secrets
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,10 +17,9 @@ from agent.errors import Permanent
 from agent.evaluate.clicklog import read_clicks
 from agent.evaluate.files import lines
 from agent.evaluate.judgments import read_judgments
-from agent.evaluate.labelled import PATIENCE_S, OnProgress
+from agent.evaluate.products import OnProgress, indexed
 from agent.learner.parts import Stores
 from agent.learner.session import LearnerSession
-from agent.retrieval import Catalogue
 from agent.settings import Settings, WeightsSettings
 from feedback.clock import wall_clock
 from feedback.evidence import Head, Moved, ObjectEvidence, QueryEvidence, ShopTotals
@@ -94,27 +92,20 @@ async def run_training(options: TrainOptions, settings: Settings, on_progress: O
     by_query = _wanted(options)
     products = list(lines(options.catalogue, "catalogue"))
     own = _own(options, settings)
-    async with Catalogue(own.opensearch) as catalogue:
-        await catalogue.create_index()
+    async with indexed(products, own.opensearch, "train", on_progress) as catalogue:
+        stores = Stores(
+            redis=None,
+            keys=own.keys,
+            evidence=LabelledEvidence(by_query, own.keys),
+            index=VerifiedIndex(),
+            catalogue=catalogue,
+            clock=wall_clock,
+        )
+        session = await LearnerSession.build(own, stores, seed=options.seed)
         try:
-            await catalogue.load(
-                products, progress=lambda read, _: on_progress("catalogue", read, len(products))
-            )
-            stores = Stores(
-                redis=None,
-                keys=own.keys,
-                evidence=LabelledEvidence(by_query, own.keys),
-                index=VerifiedIndex(),
-                catalogue=catalogue,
-                clock=wall_clock,
-            )
-            session = await LearnerSession.build(own, stores, seed=options.seed)
-            try:
-                figures = await _learn(session, options, on_progress)
-            finally:
-                await session.close()
+            figures = await _learn(session, options, on_progress)
         finally:
-            await catalogue.drop_index()
+            await session.close()
     return {"queries": len(by_query), **figures}
 
 
@@ -152,19 +143,13 @@ def _wanted(options: TrainOptions) -> dict[str, dict[str, float]]:
             counted.setdefault(click.query, Counter())[click.object_id] += 1
         return {query: dict(of) for query, of in counted.items()}
     relevant = read_judgments(options.judgments, options.split).relevant(options.relevant_from)
-    if not relevant:
-        raise Permanent(f"--relevant-from {options.relevant_from:g}: no query has such an object")
     return {normalise(query): dict.fromkeys(sorted(ids), 1.0) for query, ids in sorted(relevant.items())}
 
 
 def _own(options: TrainOptions, settings: Settings) -> Settings:
-    opensearch = settings.opensearch.model_copy(
-        update={"index": f"train-{secrets.token_hex(6)}", "timeout_s": PATIENCE_S}
-    )
     threads = {"threads": os.cpu_count() or 1}  # nothing else runs meanwhile
     return settings.model_copy(
         update={
-            "opensearch": opensearch,
             "policy": settings.policy.model_copy(update=threads),
             "learner": settings.learner.model_copy(update=threads),
             "data_dir": options.store,

@@ -63,13 +63,15 @@ class Trained:
 class LearnerSession:
     """Made by `build`; one caller at a time."""
 
-    def __init__(self, parts: Parts, algorithm: RewriteGRPO, publisher: Publisher | None) -> None:
+    def __init__(
+        self, parts: Parts, algorithm: RewriteGRPO, store: AdapterStore, publisher: Publisher | None
+    ) -> None:
         self.parts = parts
         self.vitals = Vitals()
         self.progress = Progress()
         self._algorithm = algorithm
         self._checkpoints = Checkpoints(parts.settings.data_dir / "checkpoints")
-        self._store = AdapterStore(parts.settings.weights_dir)
+        self._store = store
         self._publisher = publisher
         self._learned: deque[Waiting] = deque()
         self._looked_s = -math.inf
@@ -105,7 +107,7 @@ class LearnerSession:
             registry = Registry(stores.redis, stores.keys)
         store = AdapterStore(settings.weights_dir)
         publisher = Publisher(parts, registry, store, judge) if registry and judge else None
-        session = cls(parts, algorithm, publisher)
+        session = cls(parts, algorithm, store, publisher)
         await session._restore(await registry.stable() if registry else None)
         return session
 

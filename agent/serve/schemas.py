@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-from feedback.text import MAX_QUERY_CHARS, normalise
+from feedback.text import MAX_QUERY_CHARS, is_too_long, normalise
 
 MAX_WAIT_S = 30.0
 _LONGEST_RAW = 4 * MAX_QUERY_CHARS
@@ -27,7 +27,7 @@ def _printable(value: object) -> object:
 def _a_query(value: str) -> str:
     if not value or not normalise(value):
         raise ValueError("must not be empty once control characters are removed")
-    if max(len(value), len(normalise(value))) > MAX_QUERY_CHARS:  # one ligature may stand for 18 letters
+    if is_too_long(value):
         raise ValueError(f"must have at most {MAX_QUERY_CHARS} characters")
     return value
 

@@ -15,11 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import gamma
 
-from agent.verify.rates import counts, fit_rates
+from agent.verify.rates import STRENGTHS, counts, fit_rates
 from agent.verify.shop import Observed, Shop, actions_of
 from feedback.evidence import FOLDS
 
-CONCENTRATIONS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 256.0, 1024.0)
 PAGE_SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.97)
 MIN_QUERIES = 20
 """With clicks in both halves; below it the default prior stands."""
@@ -127,7 +126,7 @@ def _fit_shares(rows: Column) -> tuple[float, float]:
     best = (-np.inf, default.concentration, default.page_share)
     for share in PAGE_SHARES:
         base = has_page * share * page + (1 - has_page * share) * elsewhere
-        for c in CONCENTRATIONS:
+        for c in STRENGTHS:
             fit_of = float((weight * np.log((c * base + told) / (c + n_told))).sum())
             best = max(best, (fit_of, c, share))
     return best[1], best[2]

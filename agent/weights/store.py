@@ -64,12 +64,7 @@ class AdapterStore:
             BadWeights: the file is missing, cut, changed, of another format, or a value is not finite.
         """
         content = self._content(manifest)
-        try:
-            state = parse(content)
-        except (SafetensorError, ValueError, KeyError) as error:
-            raise BadWeights(f"version {manifest.version}: {manifest.uri}: {error}") from error
-        _refuse_not_finite(state, f"version {manifest.version}")
-        return state
+        return _parsed(content, manifest.version, manifest.uri)
 
     def newest(self) -> tuple[int, State]:
         """Return the number and the tensors of the newest version in the folder, by its name alone.
@@ -87,12 +82,7 @@ class AdapterStore:
         version, content = int(found["version"]), path.read_bytes()
         if not hashlib.sha256(content).hexdigest().startswith(found["sum"]):
             raise BadWeights(f"version {version}: {path.name} is not what its name says")
-        try:
-            state = parse(content)
-        except (SafetensorError, ValueError, KeyError) as error:
-            raise BadWeights(f"version {version}: {path.name}: {error}") from error
-        _refuse_not_finite(state, f"version {version}")
-        return version, state
+        return version, _parsed(content, version, path.name)
 
     def remove(self, manifests: Iterable[Manifest]) -> None:
         """Delete the files of versions that the registry has let go; missing ones are passed over."""
@@ -135,6 +125,15 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _parsed(content: bytes, version: int, name: str) -> State:
+    try:
+        state = parse(content)
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise BadWeights(f"version {version}: {name}: {error}") from error
+    _refuse_not_finite(state, f"version {version}")
+    return state
 
 
 def _refuse_not_finite(state: Mapping[str, Tensor], what: str) -> None:
