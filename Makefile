@@ -42,7 +42,7 @@ lint: setup  ## ruff, mypy and the import contracts
 	$(BIN)/lint-imports
 
 bench: setup  ## every benchmark, one JSON object each
-	@for file in tests/bench/[a-z]*.py; do name=$$(basename $$file .py); \
+	@for name in $$(cd tests/bench && grep -l '__main__' [a-z]*.py */__main__.py | sed 's|/.*||; s|.py$$||'); do \
 	  echo "== $$name"; $(BIN)/python -m tests.bench.$$name --json || exit 1; done
 
 clean:  ## remove what was made here

@@ -107,6 +107,9 @@ class VerifySettings(Section):
 
     candidates: int = Field(12, ge=1)
     """Tried for a query, besides adding nothing."""
+    paired: int = Field(5, ge=0)
+    """Of those, the best supported, whose words are also tried two by two; 0: none. Chosen on the seventh to
+    ninth tenth of a click log."""
     depth: int = Field(10, ge=1)
     """Ranks that count."""
     max_harm: float = Field(0.02, gt=0, lt=1)

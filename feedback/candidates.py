@@ -6,8 +6,9 @@ clients and judged by the other.
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Literal
 
 from redis.asyncio import Redis
@@ -45,10 +46,19 @@ def by_fold(stored: Mapping[bytes, bytes], factor: float, *, segment: str | None
     return {text: (pair[0], pair[1]) for text, pair in weights.items()}
 
 
-def co_clicks(evidence: QueryEvidence, clicked: Mapping[str, Weights]) -> dict[str, tuple[float, float]]:
+def co_clicks(
+    evidence: QueryEvidence, clicked: Mapping[str, Weights], searches: Mapping[str, float]
+) -> dict[str, tuple[float, float]]:
     """Return the support of other queries that led to clicks on this query's objects.
 
-    In each fold the sum over objects of the share of this query's clicks times log(1 + the other's clicks).
+    In each fold the sum over objects of the share of this query's clicks times log(1 + the other's clicks)
+    times the share of the other's searches that led to the object: a query asked by many for many things
+    says little of any one of them.
+
+    Args:
+        evidence: of this query.
+        clicked: by object, the queries that led to it.
+        searches: how often each other query was asked, effective; 0 where it is missing.
     """
     support: defaultdict[str, list[float]] = defaultdict(lambda: [0.0] * FOLDS)
     for i in range(FOLDS):
@@ -57,7 +67,8 @@ def co_clicks(evidence: QueryEvidence, clicked: Mapping[str, Weights]) -> dict[s
         for object_id, weight in clicks.items():
             for text, pair in _heaviest(clicked.get(object_id, {}), i):
                 if text != evidence.query and pair[i] > 0:
-                    support[text][i] += weight / total * math.log1p(pair[i])
+                    led = min(1.0, sum(pair) / (searches.get(text, 0.0) + 1))
+                    support[text][i] += weight / total * math.log1p(pair[i]) * led
     return {text: (pair[0], pair[1]) for text, pair in support.items()}
 
 
@@ -75,6 +86,11 @@ def rank(evidence: QueryEvidence, refined: Weights, co_clicked: Weights, *, limi
         if text != evidence.query
     ]
     return sorted(candidates, key=lambda c: (-sum(c.support), c.text))[:limit]
+
+
+def pairs(candidates: Sequence[Candidate], best: int) -> list[str]:
+    """Return the words of the best candidates two by two: what one lacks the other may have."""
+    return [f"{one.text} {other.text}" for one, other in combinations(candidates[:best], 2)]
 
 
 def _heaviest(weights: Weights, fold: int) -> Iterable[tuple[str, tuple[float, float]]]:
@@ -98,7 +114,9 @@ class CandidateReader:
         clicks = sorted(evidence.merged().items(), key=lambda item: (-item[1].clicks, item[0]))
         objects = [object_id for object_id, e in clicks[:OBJECTS] if e.clicks > 0]
         refined, clicked = await self._read(evidence, objects)
-        return rank(evidence, refined, co_clicks(evidence, clicked), limit=limit)
+        texts = {text for weights in clicked.values() for text in weights}
+        searches = await self._reader.searches(sorted(texts), evidence.segment)
+        return rank(evidence, refined, co_clicks(evidence, clicked, searches), limit=limit)
 
     async def _read(self, evidence: QueryEvidence, objects: list[str]) -> tuple[Weights, dict[str, Weights]]:
         partitions = range(self._keys.partitions)

@@ -249,6 +249,23 @@ class EvidenceReader:
             weights[query] = weights.get(query, 0.0) + float(value) * factor
         return sorted(weights.items(), key=lambda item: (-item[1], item[0]))[:limit]
 
+    async def searches(self, queries: Sequence[str], segment: str = "all") -> dict[str, float]:
+        """Return how often each query was asked, effective; those never asked are left out."""
+        by_partition: dict[int, list[str]] = {}
+        for query in queries:
+            by_partition.setdefault(self._keys.partition_of(query), []).append(query)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for p, some in by_partition.items():
+                pipe.hmget(self._keys.queries(p), [query_field(segment, query) for query in some])
+            replies = await pipe.execute()
+        factor = await self._factor(self._clock())
+        return {
+            query: float(value) * factor
+            for some, reply in zip(by_partition.values(), replies, strict=True)
+            for query, value in zip(some, reply, strict=True)
+            if value is not None
+        }
+
     async def factor(self) -> float:
         """Return what stored weights are multiplied by to be effective counts as of now."""
         return await self._factor(self._clock())

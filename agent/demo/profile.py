@@ -51,7 +51,13 @@ def settings(
         },
         # Five minutes give a query a handful of pages. More harm is risked for more to be learned: a shop
         # with a day's clicks keeps the defaults.
-        "verify": {"max_harm": 0.2, "prior_examinations": 0.25, "candidates": 4, "min_lift": 1.0},
+        "verify": {
+            "max_harm": 0.2,
+            "prior_examinations": 0.25,
+            "candidates": 4,
+            "paired": 0,
+            "min_lift": 1.0,
+        },
         "learner": {"publish_every": 4, "ray_address": ray},
         "log": {"format": "json"},
     }

@@ -72,12 +72,12 @@ async def run_backtest(options: BacktestOptions, settings: Settings, on_progress
     titles = titles_of(products)
     log = read_clicks(options.clicks, known_ids=set(titles))
     parts = spans(log.clicks, judge_from=options.judge_from)
-    async with _places(settings) as (own, redis, catalogue):
+    async with places(settings) as (own, redis, catalogue):
         loaded = await catalogue.load(
             products, progress=lambda read, _: on_progress("catalogue", read, len(products))
         )
         world = World(log.clicks, redis, catalogue, own)
-        answerer = Answerer(RememberedSearch(catalogue), titles, own)
+        answerer = Answerer(RememberedSearch(catalogue), catalogue, titles, own)
         async with _learner(options, own, world, catalogue) as learner:
             play = Play(options, log.clicks, parts, world=world, answerer=answerer, learner=learner)
             figures = await play.figures(on_progress)
@@ -208,8 +208,8 @@ class Play:
 
 
 @asynccontextmanager
-async def _places(settings: Settings) -> AsyncIterator[tuple[Settings, Redis, Catalogue]]:
-    """Give a tenant and an index of our own, and take both away afterwards."""
+async def places(settings: Settings) -> AsyncIterator[tuple[Settings, Redis, Catalogue]]:
+    """Give settings with a tenant and an index of their own, and take both away afterwards."""
     own = _own(settings, f"backtest-{secrets.token_hex(6)}")
     redis = connect(own.redis.state_url, own.redis.timeout_s)
     catalogue = Catalogue(own.opensearch)

@@ -27,6 +27,14 @@ class Rewriter(Protocol):
         ...
 
 
+class Spelling(Protocol):
+    """The engine's own correction; raises SearchFailed."""
+
+    async def corrected(self, texts: Sequence[str], *, purpose: str) -> list[str]:
+        """Return the texts with a suggestion for each word that the catalogue lacks."""
+        ...
+
+
 class RememberedSearch:
     """Searches the catalogue, and a plan once only: nothing changes the catalogue while a log is played."""
 
@@ -45,8 +53,11 @@ class RememberedSearch:
 class Answerer:
     """Asks all systems."""
 
-    def __init__(self, search: Search, titles: Mapping[str, str], settings: Settings) -> None:
+    def __init__(
+        self, search: Search, spelling: Spelling, titles: Mapping[str, str], settings: Settings
+    ) -> None:
         self._search = search
+        self._spelling = spelling
         self._titles = titles
         self._settings = settings
         self._rm3 = Rm3(search=search, titles=titles)
@@ -58,17 +69,20 @@ class Answerer:
         rewrites = await rewriter.rewrite(queries, index)
         chosen = [self._choose(q, index, r) for q, r in zip(queries, rewrites, strict=True)]
         synonyms = Synonyms.mine(clicks, self._titles)
+        spelled = await self._spelling.corrected(queries, purpose=PURPOSE)
         lists = {
             "raw": await self._rewritten(queries, [""] * len(queries)),
             "served": await self._rewritten(queries, [c.text for c in chosen]),
             "policy": await self._rewritten(queries, [r.text for r in rewrites]),
+            "verified": await self._rewritten(queries, [_verified(q, index) for q in queries]),
             "nearest": await self._rewritten(
                 queries, [from_nearest(q, index, self._settings.serve) for q in queries]
             ),
             "rm3": await self._rm3.order(queries),
+            "spelling": await self._rewritten(spelled, [""] * len(queries)),
             "synonyms": await self._rewritten(queries, [synonyms.rewrite(q) for q in queries]),
         }
-        lists |= _reordered(queries, lists["raw"], clicks)
+        lists |= _reordered(queries, lists, clicks)
         return {
             query: Answer(
                 query=query,
@@ -90,13 +104,25 @@ class Answerer:
 
 
 def _reordered(
-    queries: Sequence[str], raw: Sequence[Sequence[str]], clicks: Clicks
+    queries: Sequence[str], lists: Mapping[str, Sequence[Sequence[str]]], clicks: Clicks
 ) -> dict[str, list[list[str]]]:
+    """Return what clicks make of the raw and of the served lists."""
     memory, popularity = ClickMemory(clicks), Popularity.of(clicks)
+
+    def remembered(name: str) -> list[list[str]]:
+        return [memory.order(q, ids) for q, ids in zip(queries, lists[name], strict=True)]
+
     return {
-        "click_memory": [memory.order(q, ids) for q, ids in zip(queries, raw, strict=True)],
-        "popularity": [popularity.order(ids) for ids in raw],
+        "click_memory": remembered("raw"),
+        "served_memory": remembered("served"),
+        "popularity": [popularity.order(ids) for ids in lists["raw"]],
     }
+
+
+def _verified(query: str, index: VerifiedIndex) -> str:
+    """Return the query's own verified rewrite; empty where it has none."""
+    verdict = index.get(query)
+    return verdict.text if verdict is not None and verdict.settled else ""
 
 
 def _claimed(query: str, decision: Decision, index: VerifiedIndex) -> float:

@@ -17,9 +17,12 @@ SYSTEMS = (
     "raw",
     "served",
     "policy",
+    "verified",
     "nearest",
     "rm3",
+    "spelling",
     "click_memory",
+    "served_memory",
     "popularity",
     "synonyms",
 )
@@ -183,6 +186,7 @@ def intervals(judged: Sequence[Row], *, seed: int) -> Figures:
     """Return 95 % intervals over query clusters, of means and of paired differences to raw."""
     cluster = dict(zip(names := sorted({r.query for r in judged}), clusters(names), strict=True))
     new = [row for row in judged if row.never_seen]
+    fresh = [row for row in judged if row.new_object]
     pairs = {
         "raw": (judged, "raw", ""),
         "served": (judged, "served", ""),
@@ -192,11 +196,19 @@ def intervals(judged: Sequence[Row], *, seed: int) -> Figures:
         "never_seen_nearest_minus_raw": (new, "nearest", "raw"),
         "never_seen_policy_minus_raw": (new, "policy", "raw"),
         "never_seen_served_minus_nearest": (new, "served", "nearest"),
+        "served_memory_minus_click_memory": (judged, "served_memory", "click_memory"),
+        "new_objects_served_minus_raw": (fresh, "served", "raw"),
+        "new_objects_click_memory_minus_raw": (fresh, "click_memory", "raw"),
     }
-    return {name: _interval(*pair, cluster, seed) for name, pair in pairs.items()}
+    return {
+        name: difference(some, one, other, cluster, seed=seed) for name, (some, one, other) in pairs.items()
+    }
 
 
-def _interval(some: Sequence[Row], one: str, other: str, cluster: Mapping[str, int], seed: int) -> Figures:
+def difference(
+    some: Sequence[Row], one: str, other: str, cluster: Mapping[str, int], *, seed: int
+) -> Figures:
+    """Return the mean over clicks of one system minus another, or of one alone, with its interval."""
     values = [row.ndcg[one] - (row.ndcg[other] if other else 0.0) for row in some]
     found = interval(values, [row.clicks for row in some], [cluster[row.query] for row in some], seed=seed)
     return {"mean": found.mean, "low": found.low, "high": found.high, "clusters": found.clusters}

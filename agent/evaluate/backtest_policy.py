@@ -41,6 +41,13 @@ class Learning(Protocol):
         ...
 
 
+def serving_prompt(query: str, index: VerifiedIndex, settings: Settings) -> Prompt:
+    """Return the prompt of a query as the gateway makes it: judged neighbours as examples."""
+    near = index.nearest(query, k=settings.policy.neighbours)
+    examples = tuple((n.verified.query, n.verified.text) for n in near)
+    return Prompt(query=query, examples=examples, form=form_of(query, settings.plan))
+
+
 class ServingPolicy:
     """A policy that serves and does not learn, one batch at a time, off the event loop."""
 
@@ -50,7 +57,7 @@ class ServingPolicy:
 
     async def rewrite(self, queries: Sequence[str], index: VerifiedIndex) -> list[Rewrite]:
         """Return the greedy rewrite of each query."""
-        prompts = [self._prompt(query, index) for query in queries]
+        prompts = [serving_prompt(query, index, self._settings) for query in queries]
         groups = await asyncio.to_thread(self.policy.sample, prompts, n=1, greedy=True)
         return [group[0] for group in groups]
 
@@ -60,11 +67,6 @@ class ServingPolicy:
     def figures(self) -> Figures:
         """Return that nothing was learned."""
         return {"updates": 0, "rollouts": 0, "seconds": 0.0, "version": 0, "published": 0, "refused": 0}
-
-    def _prompt(self, query: str, index: VerifiedIndex) -> Prompt:
-        near = index.nearest(query, k=self._settings.policy.neighbours)
-        examples = tuple((n.verified.query, n.verified.text) for n in near)
-        return Prompt(query=query, examples=examples, form=form_of(query, self._settings.plan))
 
 
 class LearningPolicy(ServingPolicy):

@@ -16,11 +16,14 @@ NAMES = {
     "raw": "raw query",
     "served": "served (the ladder)",
     "policy": "language model alone",
+    "verified": "the query's own verified rewrite",
     "nearest": "nearest asked query's verified rewrite",
     "rm3": "RM3 (sees the catalogue)",
+    "spelling": "the engine's spelling suggestion",
     "synonyms": "synonym list (sees the catalogue)",
     "popularity": "popularity re-rank",
     "click_memory": "click memory",
+    "served_memory": "click memory over the ladder",
 }
 PARTS = {"never_seen": "never seen", "empty": "raw page empty", "new_objects": "new objects"}
 

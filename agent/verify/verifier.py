@@ -19,7 +19,7 @@ from agent.verify.searching import Catalogue, Pages, pages_by_query
 from agent.verify.shop import Observed, Shop
 from agent.verify.standing import Standing, Standings, due
 from agent.verify.store import VerdictWriter
-from feedback.candidates import Candidate, CandidateReader
+from feedback.candidates import Candidate, CandidateReader, pairs
 from feedback.clock import Clock
 from feedback.evidence import EvidenceReader, Moved, QueryEvidence, query_field
 from feedback.records import Verified
@@ -159,8 +159,9 @@ class Verifier:
     def _plans(self, evidence: QueryEvidence, candidates: Sequence[Candidate]) -> dict[Plan, str]:
         """Return the plans to search, raw first, each with the text of its best supported candidate."""
         plans = {Plan(user_query=evidence.query): ""}
-        for candidate in candidates:
-            plans.setdefault(_planned(evidence.query, candidate.text, self._settings), candidate.text)
+        singles = [one.text for one in candidates]
+        for text in (*singles, *pairs(candidates, self._settings.verify.paired)):
+            plans.setdefault(_planned(evidence.query, text, self._settings), text)
         return plans
 
     def _learn_prior(self, observed: Sequence[Observed], shop: Shop) -> None:

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from feedback.candidates import by_fold, co_clicks, rank
+from feedback.candidates import by_fold, co_clicks, pairs, rank
 from feedback.evidence import ObjectEvidence, QueryEvidence
 
 SOFA = QueryEvidence(
@@ -24,9 +24,25 @@ def test_weights_are_read_by_fold_and_segment() -> None:
 
 def test_co_click_support_stays_in_its_fold() -> None:
     clicked = {"A": {"sofa": (1.0, 5.0), "couch": (3.0, 3.0)}, "B": {"sofa": (3.0, 1.0)}}
-    support = co_clicks(SOFA, clicked)
+    support = co_clicks(SOFA, clicked, {"sofa": 7.0})
     assert list(support) == ["sofa"]
-    assert support["sofa"] == pytest.approx((0.75 * math.log(2) + 0.25 * math.log(4), math.log(2)))
+    a, b = 6 / 8, 4 / 8  # of its searches led to each
+    assert support["sofa"] == pytest.approx(
+        (0.75 * math.log(2) * a + 0.25 * math.log(4) * b, math.log(2) * b)
+    )
+
+
+def test_a_query_that_leads_to_many_things_supports_none_of_them() -> None:
+    clicked = {"B": {"furniture": (9.0, 9.0), "settee": (4.0, 4.0)}}
+    support = co_clicks(SOFA, clicked, {"furniture": 900.0, "settee": 8.0})
+    assert sum(support["settee"]) > sum(support["furniture"])
+
+
+def test_the_best_are_tried_two_by_two() -> None:
+    found = rank(SOFA, {"sofa": (3.0, 0.0), "settee": (2.0, 0.0), "divan": (1.0, 0.0)}, {}, limit=3)
+    assert pairs(found, 5) == ["sofa settee", "sofa divan", "settee divan"]
+    assert pairs(found, 2) == ["sofa settee"]
+    assert pairs(found[:1], 5) == []
 
 
 def test_the_best_supported_come_first_and_the_query_itself_never() -> None:

@@ -26,7 +26,14 @@ def answer(query: str, raw: list[str], served: list[str], rung: str = "verified"
         source=rung,
         text="word",
         claimed=0.5,
-        lists={"raw": raw, "served": served, "nearest": raw, "policy": raw},
+        lists={
+            "raw": raw,
+            "served": served,
+            "nearest": raw,
+            "policy": raw,
+            "click_memory": raw,
+            "served_memory": served,
+        },
     )
 
 
@@ -107,6 +114,11 @@ def test_parts_are_told_by_what_was_known_before() -> None:
     assert figures["never_seen"]["served"] == pytest.approx(THIRD)
     assert figures["new_objects"]["clicks"] == 2  # B and L
     assert figures["by_rung"]["nearest"]["queries"] == 1
+
+
+def test_what_rewriting_adds_to_click_memory_is_paired() -> None:
+    added = summary(JUDGED, seed=0)["intervals"]["served_memory_minus_click_memory"]
+    assert added["mean"] == pytest.approx((2 * (1 - THIRD) + THIRD - 1 + THIRD) / 4)
 
 
 def test_a_served_query_that_falls_is_worse() -> None:
