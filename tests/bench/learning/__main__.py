@@ -21,6 +21,8 @@ from tests.bench.learning.variants import VARIANTS, Variant
 from tests.service.backtest_log import asked, catalogue, clicks
 
 OWN_CLICKS = 1200
+OWN_FRESH_FROM = 1080
+"""From there on, where it is judged, some queries were never asked before."""
 OWN_LEARN_S = 10.0
 HIJACK = {"": {}, "without the hijack rule": {"verify": {"min_lift": 0.0}}}
 
@@ -56,7 +58,7 @@ def figures(given: argparse.Namespace) -> dict[str, Any]:
     with TemporaryDirectory() as folder:
         own = (
             catalogue(Path(folder)),
-            clicks(Path(folder), n=OWN_CLICKS, click=partial(asked, fresh_from=900)),
+            clicks(Path(folder), n=OWN_CLICKS, click=partial(asked, fresh_from=OWN_FRESH_FROM)),
         )
         return bestbuy.run(_options(given, own, variants))
 
