@@ -43,6 +43,7 @@ def main() -> int:
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu: where others use the machine")
     parser.add_argument("--seeds", type=int, default=FOLDS)
     parser.add_argument("--shop", type=int, default=0)
+    parser.add_argument("--settings", default="{}", help='of all, such as {"learner": {"queries_a_step": 6}}')
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=["mixed", "gvpo", "oapl"])
     given = parser.parse_args()
     configure(LogSettings(level="warning"), process="bench")
@@ -65,16 +66,8 @@ async def compare(given: argparse.Namespace, url: str, folder: Path) -> dict[str
         room = asyncio.Semaphore(AT_A_TIME)
 
         async def one(variant: str, seed: int) -> dict[str, Any]:
-            where = [
-                "--world",
-                str(files[seed % FOLDS]),
-                "--clock",
-                given.clock,
-                "--url",
-                url,
-                "--index",
-                index,
-            ]
+            where = ["--world", str(files[seed % FOLDS]), "--url", url, "--index", index]
+            where += ["--clock", given.clock, "--settings", given.settings]
             async with room:
                 return await learner(variant, seed, given.seconds, where)
 
@@ -82,12 +75,8 @@ async def compare(given: argparse.Namespace, url: str, folder: Path) -> dict[str
         asked = [(name, seed) for seed in range(given.seeds) for name in names]  # neighbours in time compared
         runs = dict(zip(asked, await asyncio.gather(*(one(*pair) for pair in asked)), strict=True))
         judged = await scores(runs, by_fold, given, search)
-    return {
-        "seconds": given.seconds,
-        "clock": given.clock,
-        "seeds": given.seeds,
-        "shop": given.shop,
-    } | summary(judged, runs)
+    told = {name: getattr(given, name) for name in ("seconds", "clock", "seeds", "shop", "settings")}
+    return told | summary(judged, runs)
 
 
 async def learner(variant: str, seed: int, seconds: float, where: Sequence[str]) -> dict[str, Any]:
