@@ -8,9 +8,11 @@ another fifth. Starts OpenSearch and ends it. `--variants mixed gvpo oapl own ca
 import argparse
 import asyncio
 import json
+import math
 import os
 import secrets
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -42,6 +44,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=120.0, help="of learning, each run")
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu: where others use the machine")
     parser.add_argument("--seeds", type=int, default=FOLDS)
+    parser.add_argument("--within", type=float, default=math.inf, help="seconds in which the last seed ends")
     parser.add_argument("--shop", type=int, default=0)
     parser.add_argument("--settings", default="{}", help='of all, such as {"learner": {"queries_a_step": 6}}')
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=["mixed", "gvpo", "oapl"])
@@ -71,12 +74,21 @@ async def compare(given: argparse.Namespace, url: str, folder: Path) -> dict[str
             async with room:
                 return await learner(variant, seed, given.seconds, where)
 
-        names = dict.fromkeys(["base", *given.variants])
-        asked = [(name, seed) for seed in range(given.seeds) for name in names]  # neighbours in time compared
-        runs = dict(zip(asked, await asyncio.gather(*(one(*pair) for pair in asked)), strict=True))
-        judged = await scores(runs, by_fold, given, search)
-    told = {name: getattr(given, name) for name in ("seconds", "clock", "seeds", "shop", "settings")}
-    return told | summary(judged, runs)
+        names = list(dict.fromkeys(["base", *given.variants]))
+        runs: dict[tuple[str, int], dict[str, Any]] = {}
+        began_s, seeds = time.monotonic(), 0
+        while seeds < given.seeds and _fits(seeds, time.monotonic() - began_s, given.within):
+            done = await asyncio.gather(*(one(name, seeds) for name in names))
+            runs |= {(name, seeds): run for name, run in zip(names, done, strict=True)}
+            seeds += 1
+        judged = await scores(runs, by_fold, given.shop, search)
+    told = {name: getattr(given, name) for name in ("seconds", "clock", "shop", "settings")}
+    return told | {"seeds": seeds} | summary(judged, runs)
+
+
+def _fits(seeds: int, past_s: float, within_s: float) -> bool:
+    """Tell whether one more seed ends in time if it takes as long as those before; the first one always."""
+    return seeds == 0 or past_s * (seeds + 1) / seeds <= within_s
 
 
 async def learner(variant: str, seed: int, seconds: float, where: Sequence[str]) -> dict[str, Any]:
@@ -94,9 +106,9 @@ async def learner(variant: str, seed: int, seconds: float, where: Sequence[str])
     try:
         async with asyncio.timeout(SLOWER * seconds + START_UP_S):
             out, err = await child.communicate()
-    except TimeoutError:
-        child.kill()
-        raise
+    finally:
+        if child.returncode is None:
+            child.kill()
     if child.returncode:
         raise RuntimeError(f"{variant}, seed {seed}: {err.decode()[-2000:]}")
     done: dict[str, Any] = json.loads(out.splitlines()[-1])
@@ -111,13 +123,13 @@ Scores = dict[tuple[int, str], dict[str, float]]
 async def scores(
     runs: Mapping[tuple[str, int], Mapping[str, Any]],
     by_fold: Sequence[World],
-    given: argparse.Namespace,
+    shop_seed: int,
     search: RememberedSearch,
 ) -> Scores:
     """Judge raw, the nearest asked query's rewrite, and every run."""
-    queries = queries_of(given.shop)
+    queries = queries_of(shop_seed)
     found: Scores = {}
-    for seed in range(given.seeds):
+    for seed in sorted({of for _, of in runs}):
         world = by_fold[seed % FOLDS]
         systems = {"raw": dict.fromkeys(world.judged, ""), "nearest": nearest(world)}
         systems |= {name: run["texts"] for (name, of), run in runs.items() if of == seed}
