@@ -130,6 +130,14 @@ class LearnerSettings(Section):
     group: int = Field(6, ge=1)
     """Own samples a query."""
     lr: float = Field(5e-4, gt=0)
+    estimator: Literal["mixed", "gvpo", "oapl"] = "mixed"
+    """How a group's rewards become a gradient: see ``agent/learner/loss.py`` and ``challengers.py``."""
+    estimator_beta: float = Field(0.1, gt=0)
+    """Pull to the policy that sampled, in ``gvpo`` and ``oapl``; in units of ``imitation_scale``."""
+    teachers: Literal["both", "own", "candidates"] = "both"
+    """``own``: verified rewrites teach nothing; ``candidates``: the policy's own samples are not drawn."""
+    distinct_samples: bool = False
+    """A text that a group drew more than once counts once, not as often as it was drawn."""
     imitation_scale: float = Field(0.2, gt=0)
     """Posterior gain at which a verified candidate has full weight."""
     imitate_a_step: int = Field(20, ge=0)
@@ -140,6 +148,26 @@ class LearnerSettings(Section):
     """Of a verified empty rewrite, in place of its gain."""
     fresh_share: float = Field(0.7, ge=0, le=1)
     """Of a step's queries, those whose evidence moved; the others keep what is known."""
+    redraws: int = Field(2, ge=0)
+    """Times in a step that queries without any difference in their group are replaced by others."""
+    precise_from: float = Field(8.0, gt=0)
+    """Observations (examinations of a query's page, or clicks) at which replay draws a query half as often as
+    one of endless evidence."""
+    dull_floor: float = Field(0.125, gt=0, le=1)
+    """Least share of its weight in replay that is left to a query whose groups showed no difference; each
+    such group halves it, one that does or newer evidence restores it. 1: no query is drawn less."""
+    free_words: int = Field(3, ge=0)
+    """Of a rewrite, that cost nothing."""
+    length_cost: float = Field(0.002, ge=0)
+    """Of every further word, in DCG."""
+    repetition_cost: float = Field(0.01, ge=0)
+    """Of a rewrite that only repeats itself or the query, in DCG; in part by the share of such words."""
+    watch_every: int = Field(20, ge=1)
+    """Updates between two measurements of the divergence from the base model."""
+    watch_groups: int = Field(4, ge=1)
+    """Groups of own samples that it is measured on."""
+    max_divergence: float = Field(6.0, gt=0)
+    """Nats a token from the base model, above which the adapter is scaled back towards it."""
     gate_queries: int = Field(24, ge=1)
     """Held-back queries that a candidate version is judged on."""
     lease_s: float = Field(30.0, gt=0)

@@ -1,25 +1,36 @@
-"""RLlib's learner around the pure loss, with a guard that drops an update which is not finite.
+"""RLlib's learner around the pure loss, with two guards.
 
-RLlib's own ``torch_skip_nan_gradients`` does not skip: with it on, the values reach the weights; off, they
-become 0 and Adam still steps.
+An update that is not finite is dropped: RLlib's own ``torch_skip_nan_gradients`` does not skip; with it on,
+the values reach the weights; off, they become 0 and Adam still steps. A policy that has gone too far from the
+base model is scaled back towards it, so that learning goes on within the bound.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from ray.rllib.core import ALL_MODULES
+from ray.rllib.core import ALL_MODULES, DEFAULT_MODULE_ID
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from typing_extensions import override
 
-from agent.learner.loss import Targets, mixed_group_loss
-from agent.learner.module import LOGPROBS
+from agent.learner.challengers import estimator_of
+from agent.learner.divergence import measured, scaled, way_back
+from agent.learner.loss import Targets
+from agent.learner.module import LOGPROBS, narrow
+from agent.policy.model import Policy
+from agent.policy.pack import Packed
 
 SKIPPED = "skipped_updates"
+DIVERGENCE = "divergence_nats"
 
 
 class RewriteLearner(TorchLearner):  # type: ignore[misc]  # RLlib is not typed
     """Trains the adapter alone."""
+
+    updates = 0
+    """Batches seen by this object."""
+    _measure: Callable[[Policy], float] | None = None
+    """Set by a batch that the divergence is measured on, once its gradients are applied."""
 
     @override
     def get_parameters(self, module: Any) -> list[torch.nn.Parameter]:
@@ -41,21 +52,52 @@ class RewriteLearner(TorchLearner):  # type: ignore[misc]  # RLlib is not typed
     def compute_loss_for_module(
         self, *, module_id: str, config: Any, batch: Mapping[str, Any], fwd_out: Mapping[str, Any]
     ) -> Any:
-        """Return the mixed group's loss."""
-        mask, targets = batch["completion_mask"], Targets.of(dict(batch))
-        loss = mixed_group_loss(fwd_out[LOGPROBS], mask, targets)
+        """Return the loss of the estimator that the settings name."""
+        targets = Targets.of(dict(batch))
+        loss = estimator_of(config.learning).loss(fwd_out[LOGPROBS], batch["completion_mask"], targets)
         self.metrics.log_value((module_id, "loss"), loss.item(), window=1)
+        if self.updates % config.learning.watch_every == 0:
+            self._measure = _measurement(batch, fwd_out[LOGPROBS].detach(), config.learning.watch_groups)
+        self.updates += 1
         return loss
 
     @override
     def apply_gradients(self, gradients_dict: Mapping[str, Any]) -> None:
-        """Step, unless a gradient is not finite on any learner."""
+        """Step, unless a gradient is not finite on any learner; then look how far the policy has gone."""
         gradients = {name: g for name, g in gradients_dict.items() if g is not None}
-        bad = any(not bool(torch.isfinite(g).all()) for g in gradients.values())
-        if self.distributed:
-            flag = torch.tensor(float(bad), device=self._device)
-            torch.distributed.all_reduce(flag)
-            bad = bool(flag.item())
-        self.metrics.log_value((ALL_MODULES, SKIPPED), float(bad), reduce="lifetime_sum")
+        bad = float(any(not bool(torch.isfinite(g).all()) for g in gradients.values()))
+        bad = self._over_learners(bad)
+        self.metrics.log_value((ALL_MODULES, SKIPPED), float(bad > 0), reduce="lifetime_sum")
         if not bad:
             super().apply_gradients(gradients)
+        if self._measure is not None:  # only now: the backward pass needs the weights that it went through
+            self._watch(self._measure)
+            self._measure = None
+
+    def _watch(self, measure: Callable[[Policy], float]) -> None:
+        policy: Policy = self._module[DEFAULT_MODULE_ID].unwrapped().policy
+        learners = max(1, self.config.num_learners)
+        divergence = self._over_learners(measure(policy)) / learners
+        self.metrics.log_value((ALL_MODULES, DIVERGENCE), divergence, window=1)
+        factor = way_back(divergence, self.config.learning.max_divergence)
+        if factor < 1:
+            policy.load_adapter(scaled(policy.adapter_state(), factor), policy.version)
+
+    def _over_learners(self, value: float) -> float:
+        """Return the sum over all learners."""
+        if not self.distributed:
+            return value
+        total = torch.tensor(value, device=self._device)
+        torch.distributed.all_reduce(total)
+        return float(total.item())
+
+
+def _measurement(batch: Mapping[str, Any], log_pi: torch.Tensor, groups: int) -> Callable[[Policy], float]:
+    """Return how to measure on the first groups, which hold the own samples."""
+    rows = slice(0, groups)
+    packed = narrow(Packed.of(batch), rows)
+    _, n, tokens = packed.completion_ids.shape
+    columns = {name: tensor[rows, :n] for name, tensor in Targets.of(dict(batch)).columns().items()}
+    targets = Targets.of(columns)
+    scores = log_pi[rows, :n, :tokens]
+    return lambda policy: measured(policy, packed, scores, targets)

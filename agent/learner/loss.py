@@ -3,7 +3,8 @@
 Own samples: reward minus the leave-one-out mean of the group's own samples; a negative advantage is weighted
 by min(1, pi / pi_old) of the whole rewrite, without gradient (truncated importance weights, as in TOPR,
 arXiv 2503.14286). Verified rewrites have no behaviour probability: ``w * log pi`` without a ratio, outside
-the baseline. Pure functions.
+the baseline. Pure functions. A loss is a sum over rewrites, each with its share of the step, so that it does
+not matter how groups are spread over learners.
 """
 
 from collections.abc import Sequence
@@ -15,12 +16,18 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 
-def leave_one_out(rewards: Sequence[float]) -> list[float]:
-    """Return each reward minus the mean of the others; zeros for a lone sample."""
-    others = len(rewards) - 1
+def leave_one_out(rewards: Sequence[float], counts: Sequence[int] | None = None) -> list[float]:
+    """Return each reward minus the mean of the other draws; zeros for a lone draw.
+
+    Args:
+        rewards: of distinct rewrites.
+        counts: how often each was drawn; None: once. The other draws of the same rewrite are others too.
+    """
+    drawn = counts or [1] * len(rewards)
+    others = sum(drawn) - 1
     if others < 1:
         return [0.0] * len(rewards)
-    total = sum(rewards)
+    total = sum(reward * count for reward, count in zip(rewards, drawn, strict=True))
     return [reward - (total - reward) / others for reward in rewards]
 
 
@@ -31,17 +38,17 @@ def imitation_weight(gain: float, scale: float) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Targets:
-    """What the loss needs beside the log-probabilities; a row is a group, rows first in all."""
+    """What a loss needs beside the log-probabilities; a row is a group, rows first in all."""
 
     behaviour: Float[Tensor, "rows n"]
     """Log-probability of the whole rewrite when it was sampled, nats; 0 for verified ones."""
     advantage: Float[Tensor, "rows n"]
-    """Own samples; 0 elsewhere."""
+    """Of own samples, and of verified rewrites where the estimator compares them; 0 elsewhere."""
     imitation: Float[Tensor, "rows n"]
-    """Weight of verified rewrites, in [0, 1]; 0 elsewhere."""
+    """Weight of verified rewrites that are imitated, in [0, 1]; 0 elsewhere."""
     own: Bool[Tensor, "rows n"]
-    share: Float[Tensor, " rows"]
-    """Of each row in the loss: 1 / groups of the step and learner, known before rows are spread."""
+    share: Float[Tensor, "rows n"]
+    """Of each rewrite in the step's loss, known before groups are spread; 0: padding."""
 
     def columns(self) -> dict[str, Tensor]:
         """Return the tensors by name, for a batch of another library."""
@@ -51,6 +58,13 @@ class Targets:
     def of(cls, columns: dict[str, Tensor]) -> Self:
         """Read the tensors back from a batch that holds them by name (others are ignored)."""
         return cls(**{field.name: columns[field.name] for field in fields(cls)})
+
+
+def of_rewrites(
+    logprobs: Float[Tensor, "rows n tokens"], mask: Bool[Tensor, "rows n tokens"]
+) -> Float[Tensor, "rows n"]:
+    """Return the log-probability of each whole rewrite, nats; padding counts nothing."""
+    return torch.where(mask, logprobs, 0.0).sum(-1)
 
 
 def truncated_ratio(
@@ -63,16 +77,15 @@ def truncated_ratio(
 def mixed_group_loss(
     logprobs: Float[Tensor, "rows n tokens"], mask: Bool[Tensor, "rows n tokens"], targets: Targets
 ) -> Float[Tensor, ""]:
-    """Return the mean over groups of -(mean over own of c A log pi + sum over verified of w log pi).
+    """Return -(sum over own samples of share c A log pi + sum over verified of share w log pi).
 
     Args:
         logprobs: nats, of each token under the current policy, with gradients.
         mask: False: padding.
-        targets: see there.
+        targets: see there; advantages by `leave_one_out` over own samples.
     """
-    log_pi = torch.where(mask, logprobs, 0.0).sum(-1)
+    log_pi = of_rewrites(logprobs, mask)
     ratio = truncated_ratio(log_pi, targets.behaviour)
     credit = torch.where(targets.advantage < 0, targets.advantage * ratio, targets.advantage)
-    own = (credit * log_pi * targets.own).sum(1) / targets.own.sum(1).clamp(min=1)
-    verified = (targets.imitation * log_pi * ~targets.own).sum(1)
-    return -((own + verified) * targets.share).sum()
+    weight = torch.where(targets.own, credit, targets.imitation)
+    return -(targets.share * weight * log_pi).sum()

@@ -25,14 +25,20 @@ class Publisher:
         self._judge = judge
         self._base = parts.policy.adapter_state()
 
-    async def publish(self, progress: Progress) -> tuple[Manifest, bool]:
-        """Return the new version's manifest and whether it serves now."""
+    async def publish(self, progress: Progress, divergence: float = 0.0) -> tuple[Manifest, bool]:
+        """Return the new version's manifest and whether it serves now.
+
+        Args:
+            progress: how far learning has come.
+            divergence: from the base model, nats a token; stands among the version's figures.
+        """
         state = await self._parts.bridge.compute(self._parts.policy.adapter_state)
         serving = await self._registry.stable()
         version = await self._registry.next_version()
         manifest = self._manifest(version, self._store.save(version, state), progress)
         manifest = msgspec.structs.replace(manifest, parent=serving.version if serving else 0)
         manifest, admitted = await self._judged(manifest, state, serving)
+        manifest = msgspec.structs.replace(manifest, gate=manifest.gate | {"divergence_nats": divergence})
         await self._registry.publish(manifest)
         if admitted:
             await self._registry.promote(version)

@@ -5,11 +5,12 @@ shown is worth nothing, and that a failed search is an error and never a reward.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+from agent.learner.cost import writing_cost
 from agent.learner.loss import imitation_weight
-from agent.learner.replay import SEGMENT
+from agent.learner.replay import SEGMENT, observations
 from agent.policy.plan import Plan, form_of, plan
 from agent.policy.prompt import Prompt
 from agent.retrieval.results import Results
@@ -21,6 +22,8 @@ from feedback.reward import attractiveness, dcg_difference
 from feedback.text import digest
 
 PURPOSE = "learner"
+SAME = 1e-9
+"""Rewards nearer than that are no difference."""
 SPARE = 3
 """Times as many neighbours are looked up as a prompt holds, so that hidden ones can be left out."""
 
@@ -47,6 +50,8 @@ class Snapshot:
 
     snapshot_id: str
     gains: Mapping[str, Mapping[str, float]]
+    observations: Mapping[str, float]
+    """Effective, of each query."""
 
     def judged(self, query: str) -> bool:
         """Tell whether anything is known of the query's objects."""
@@ -60,6 +65,8 @@ class Target:
     text: str
     weight: float
     """In [0, 1]."""
+    reward: float = 0.0
+    """As an own sample's, on the same snapshot."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,8 +76,28 @@ class Rollout:
     prompt: Prompt
     own: tuple[Rewrite, ...] = ()
     rewards: tuple[float, ...] = ()
-    """DCG difference to the raw list, one an own sample."""
+    """DCG difference to the raw list less what writing costs, one an own sample."""
+    gains: tuple[float, ...] = ()
+    """The DCG differences alone."""
     targets: tuple[Target, ...] = ()
+
+    @property
+    def tells(self) -> bool:
+        """Whether it tells rewrites apart by what they find: else another query is drawn for it."""
+        return _differ(self.gains) or self._imitates
+
+    @property
+    def teaches(self) -> bool:
+        """Whether it brings any gradient, were it of what writing costs alone."""
+        return _differ(self.rewards) or self._imitates
+
+    @property
+    def _imitates(self) -> bool:
+        return any(target.weight > 0 for target in self.targets)
+
+
+def _differ(values: Sequence[float]) -> bool:
+    return bool(values) and max(values) - min(values) > SAME
 
 
 async def snapshot(
@@ -84,7 +111,8 @@ async def snapshot(
         for one in known
     }
     stamp = " ".join(f"{one.query}@{one.seq}@{one.at_ms}" for one in known)
-    return Snapshot(snapshot_id=digest(stamp), gains=gains)
+    seen = {one.query: observations(one) for one in known}
+    return Snapshot(snapshot_id=digest(stamp), gains=gains, observations=seen)
 
 
 def prompt_for(
@@ -102,7 +130,9 @@ def prompt_for(
 
 
 def targets_for(query: str, index: VerifiedIndex, settings: LearnerSettings) -> tuple[Target, ...]:
-    """Return what the verifier says that the query should become, if it has spoken."""
+    """Return what the verifier says that the query should become, if it has spoken and may teach."""
+    if settings.teachers == "own":
+        return ()
     verified = index.get(query, SEGMENT)
     if verified is None:
         return ()
@@ -136,3 +166,35 @@ async def rewards(
         return dcg_difference(raw, other, frozen.gains[query], depth)
 
     return {query: [reward(query, text) for text in texts] for query, texts in groups.items()}
+
+
+def group_of(
+    prompt: Prompt,
+    own: Sequence[Rewrite],
+    targets: Sequence[Target],
+    gains: Sequence[float],
+    settings: LearnerSettings,
+) -> Rollout:
+    """Return the group with its rewards: what each rewrite gains less what it costs to write.
+
+    Args:
+        prompt: of the query.
+        own: the policy's samples.
+        targets: verified rewrites.
+        gains: DCG differences to raw, of own samples and then of verified rewrites; empty: not scored.
+        settings: the costs.
+    """
+    texts = [*(one.text for one in own), *(target.text for target in targets)]
+    scored = zip(gains, texts, strict=True) if gains else ()
+    net = [gain - writing_cost(prompt, text, settings) for gain, text in scored]
+    n = len(own)
+    return Rollout(
+        prompt=prompt,
+        own=tuple(own),
+        rewards=tuple(net[:n]),
+        gains=tuple(gains[:n]),
+        targets=tuple(
+            replace(target, reward=reward)
+            for target, reward in zip(targets, net[n:] or [0.0] * len(targets), strict=True)
+        ),
+    )

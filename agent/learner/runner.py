@@ -22,7 +22,7 @@ from agent.errors import Corrupt, SearchFailed
 from agent.learner.episodes import episodes_of
 from agent.learner.parts import Parts, parts_of
 from agent.learner.replay import Waiting
-from agent.learner.rollout import Rollout, prompt_for, rewards, snapshot, targets_for
+from agent.learner.rollout import Rollout, Target, group_of, prompt_for, rewards, snapshot, targets_for
 from agent.policy.prompt import Prompt
 from feedback.records import Rewrite
 
@@ -49,7 +49,9 @@ class RewriteRunner(EnvRunner):  # type: ignore[misc]  # RLlib is not typed
     def sample(self, **kwargs: Any) -> list[SingleAgentEpisode]:
         """Return one step's episodes; none where there is no evidence or a search failed."""
         self.last = self._rollouts()
-        episodes = [e for rollout in self.last for e in episodes_of(rollout, self.parts.policy)]
+        once = self.parts.settings.learner.distinct_samples
+        teaching = [rollout for rollout in self.last if rollout.teaches] or self.last
+        episodes = [e for one in teaching for e in episodes_of(one, self.parts.policy, distinct=once)]
         own = [reward for rollout in self.last for reward in rollout.rewards]
         self.metrics.log_value(NUM_ENV_STEPS_SAMPLED_LIFETIME, len(episodes), reduce="lifetime_sum")
         if own:
@@ -57,45 +59,62 @@ class RewriteRunner(EnvRunner):  # type: ignore[misc]  # RLlib is not typed
         return episodes
 
     def _rollouts(self) -> list[Rollout]:
-        parts, settings = self.parts, self.parts.settings.learner
-        drawn = parts.pool.draw(settings.queries_a_step, settings.fresh_share)
-        imitated = self._imitated(drawn)
+        parts = self.parts
         self.learned = []
         try:
-            own = self._own(drawn)
+            own = self._filled()
         except SearchFailed as error:
             self.failed_searches += 1
             log.warning("rollout.failed", reason=str(error))
             return []
+        drawn = [rollout.prompt.query for rollout in own]
         self.learned = parts.pool.learned(drawn)
-        taught = [Rollout(prompt=self._prompt(q), targets=self._targets(q)) for q in imitated]
+        taught = [Rollout(prompt=self._prompt(q), targets=self._targets(q)) for q in self._imitated(drawn)]
         return [rollout for rollout in (*own, *taught) if rollout.own or rollout.targets]
+
+    def _filled(self) -> list[Rollout]:
+        """Return a step's groups; where one tells nothing, another query is drawn as well, a few times.
+
+        Dynamic sampling (DAPO, arXiv 2503.14476, section 3.2), bounded.
+        """
+        pool, settings = self.parts.pool, self.parts.settings.learner
+        rollouts: list[Rollout] = []
+        for _ in range(1 + settings.redraws):
+            missing = settings.queries_a_step - sum(rollout.tells for rollout in rollouts)
+            drawn = [rollout.prompt.query for rollout in rollouts]
+            queries = pool.draw(missing, settings.fresh_share, without=drawn)
+            if not queries:
+                break
+            rollouts += self._own(queries)
+        return rollouts
 
     def _own(self, queries: Sequence[str]) -> list[Rollout]:
         """Sample, search and score the groups; queries of whose objects nothing is known get no samples."""
-        parts = self.parts
-        if not queries:
-            return []
-        frozen = parts.bridge.run(snapshot(parts.stores.evidence, queries, parts.totals, parts.settings))
+        parts, settings = self.parts, self.parts.settings
+        frozen = parts.bridge.run(snapshot(parts.stores.evidence, queries, parts.totals, settings))
         prompts = {query: self._prompt(query) for query in queries}
+        targets = {query: self._targets(query) for query in queries}
         wrote = self._wrote({q: prompt for q, prompt in prompts.items() if frozen.judged(q)})
-        texts = {query: [one.text for one in group] for query, group in wrote.items()}
-        scored = parts.bridge.run(rewards(parts.stores.catalogue, texts, frozen, parts.settings))
+        texts = {
+            query: [*(one.text for one in group), *(one.text for one in targets[query])]
+            for query, group in wrote.items()
+        }
+        scored = parts.bridge.run(rewards(parts.stores.catalogue, texts, frozen, settings))
         log.debug("rollout.scored", snapshot_id=frozen.snapshot_id, queries=len(scored))
-        return [
-            Rollout(
-                prompt=prompt,
-                own=tuple(wrote.get(query, ())),
-                rewards=tuple(scored.get(query, ())),
-                targets=self._targets(query),
-            )
-            for query, prompt in prompts.items()
+        rollouts = [
+            group_of(prompts[q], wrote.get(q, ()), targets[q], scored.get(q, ()), settings.learner)
+            for q in queries
         ]
+        for query, rollout in zip(queries, rollouts, strict=True):
+            parts.pool.found(query, frozen.observations.get(query, 0.0), taught=rollout.tells)
+        return rollouts
 
     def _wrote(self, prompts: dict[str, Prompt]) -> dict[str, list[Rewrite]]:
-        """Return the current policy's samples."""
+        """Return the current policy's samples, where they are asked for."""
         parts = self.parts
         self.steps += 1
+        if parts.settings.learner.teachers == "candidates":
+            return {}
         seed = parts.rng.getrandbits(32)
         drawn = parts.policy.sample(list(prompts.values()), n=parts.settings.learner.group, seed=seed)
         return dict(zip(prompts, drawn, strict=True))
@@ -117,7 +136,7 @@ class RewriteRunner(EnvRunner):  # type: ignore[misc]  # RLlib is not typed
         parts = self.parts
         return prompt_for(query, parts.stores.index, parts.settings, hidden=parts.pool.clusters.held_back)
 
-    def _targets(self, query: str) -> Any:  # noqa: ANN401 - see targets_for
+    def _targets(self, query: str) -> tuple[Target, ...]:
         return targets_for(query, self.parts.stores.index, self.parts.settings.learner)
 
     @override

@@ -28,7 +28,7 @@ from agent.learner.checkpoint import Checkpoints, Progress
 from agent.learner.clusters import Clusters
 from agent.learner.parts import Parts, Stores
 from agent.learner.publishing import Publisher
-from agent.learner.replay import QueryPool, Waiting
+from agent.learner.replay import QueryPool, Waiting, Weighing
 from agent.learner.vitals import Vitals
 from agent.policy.model import Policy
 from agent.policy.prompt import PROMPT_VERSION, Prompt
@@ -137,7 +137,7 @@ class LearnerSession:
             if not await self._step():
                 break
             updates += 1
-            scores += [reward for one in self._algorithm.env_runner.last for reward in one.rewards]
+            scores += [gain for one in self._algorithm.env_runner.last for gain in one.gains]
         return Trained(
             updates=updates,
             rollouts=len(scores),
@@ -184,7 +184,7 @@ class LearnerSession:
         if self._publisher is None:
             raise RuntimeError("there is no registry to publish to: save")
         await self.checkpoint()
-        manifest, admitted = await self._publisher.publish(self.progress)
+        manifest, admitted = await self._publisher.publish(self.progress, self.vitals.divergence)
         if not admitted:
             self.vitals.refused += 1
             return None
@@ -256,7 +256,8 @@ def _parts(settings: Settings, stores: Stores, bridge: Bridge, seed: int) -> Par
     policy = Policy.load(settings.policy)
     torch.set_num_threads(settings.learner.threads)
     rng = random.Random(seed)
-    pool = QueryPool(Clusters(settings.learner.held_back_share), rng, {})
+    weighing = Weighing(precise_from=settings.learner.precise_from, dull_floor=settings.learner.dull_floor)
+    pool = QueryPool(Clusters(settings.learner.held_back_share), rng, {}, weighing)
     return Parts(settings=settings, stores=stores, policy=policy, pool=pool, bridge=bridge, rng=rng)
 
 

@@ -1,5 +1,6 @@
 """The learner's own figures, for the live view: what it did lately, and how long a click takes to teach."""
 
+import math
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,8 +10,9 @@ import numpy as np
 from ray.rllib.core import ALL_MODULES
 from ray.rllib.utils.metrics import LEARNER_RESULTS
 
-from agent.learner.learner import SKIPPED
-from agent.learner.rollout import Rollout
+from agent.learner.learner import DIVERGENCE, SKIPPED
+from agent.learner.metrics import DIVERGENCE_NATS
+from agent.learner.rollout import SAME, Rollout
 from feedback.records import Manifest
 
 LATELY = 20
@@ -29,6 +31,11 @@ class Vitals:
     """Queries whose evidence moved and that were not learned from since."""
     skipped: int = 0
     """Updates dropped because a gradient was not finite."""
+    divergence: float = 0.0
+    """From the base model on own samples, nats a token, when it was measured last."""
+    groups: deque[tuple[int, int, int, int, int]] = field(default_factory=lambda: deque(maxlen=LATELY))
+    """Groups of own samples, those that tell rewrites apart, samples, different texts, samples better than
+    raw; of each of the last steps."""
     steps: deque[tuple[int, float, float]] = field(default_factory=lambda: deque(maxlen=LATELY))
     """Own samples, sum of their rewards, seconds; of each of the last steps."""
     click_to_weights_s: deque[float] = field(default_factory=lambda: deque(maxlen=10_000))
@@ -36,10 +43,16 @@ class Vitals:
 
     def stepped(self, rollouts: Sequence[Rollout], step_s: float, result: Mapping[str, Any]) -> None:
         """Take in one step."""
-        scores = [reward for rollout in rollouts for reward in rollout.rewards]
+        scores = [gain for rollout in rollouts for gain in rollout.gains]
         self.steps.append((len(scores), sum(scores), step_s))
-        skipped = result.get(LEARNER_RESULTS, {}).get(ALL_MODULES, {}).get(SKIPPED)
+        self.groups.append(_counted([rollout for rollout in rollouts if rollout.own]))
+        of_learner = result.get(LEARNER_RESULTS, {}).get(ALL_MODULES, {})
+        skipped = of_learner.get(SKIPPED)
         self.skipped = self.skipped if skipped is None else int(skipped)
+        divergence = float(of_learner.get(DIVERGENCE, math.nan))
+        if math.isfinite(divergence):  # else it was not measured in this step
+            self.divergence = divergence
+            DIVERGENCE_NATS.set(divergence)
 
     def promoted(self, manifest: Manifest, clicks_at_ms: Iterable[int], now_ms: int) -> None:
         """Take in a version that serves now, with the clicks that it learned from."""
@@ -56,6 +69,8 @@ class Vitals:
             "refused": self.refused,
             "waiting": self.waiting,
             "skipped_updates": self.skipped,
+            "divergence_nats": self.divergence,
+            **self._shares(),
         }
         if rollouts:
             known["reward_mean"] = sum(total for _, total, _ in self.steps) / rollouts
@@ -66,3 +81,26 @@ class Vitals:
             known["click_to_weights_s_median"] = float(np.median(self.click_to_weights_s))
             known["click_to_weights_s_p99"] = float(np.percentile(self.click_to_weights_s, 99))
         return {name: f"{value:.6g}" for name, value in known.items()}
+
+    def _shares(self) -> dict[str, float]:
+        """Return the share of groups that tell rewrites apart, and of samples that are new or beat raw."""
+        if not self.groups:
+            return {}
+        groups, telling, samples, texts, better = np.sum(self.groups, axis=0).tolist()
+        if not samples:
+            return {}
+        return {
+            "telling_share": telling / groups,
+            "distinct_share": texts / samples,
+            "better_share": better / samples,
+        }
+
+
+def _counted(rollouts: Sequence[Rollout]) -> tuple[int, int, int, int, int]:
+    return (
+        len(rollouts),
+        sum(rollout.tells for rollout in rollouts),
+        sum(len(rollout.own) for rollout in rollouts),
+        sum(len({one.text for one in rollout.own}) for rollout in rollouts),
+        sum(gain > SAME for rollout in rollouts for gain in rollout.gains),
+    )

@@ -15,20 +15,31 @@ from agent.learner.loss import (
 
 
 def targets(
-    *, behaviour: list[float], advantage: list[float], imitation: list[float], own: list[bool]
+    *,
+    behaviour: list[float],
+    advantage: list[float],
+    imitation: list[float],
+    own: list[bool],
+    share: list[float] | None = None,
 ) -> Targets:
     return Targets(
         behaviour=torch.tensor([behaviour]),
         advantage=torch.tensor([advantage]),
         imitation=torch.tensor([imitation]),
         own=torch.tensor([own]),
-        share=torch.ones(1),
+        share=torch.tensor([share or [1.0] * len(own)]),
     )
 
 
 def test_a_reward_stands_against_the_mean_of_the_others() -> None:
     # 1 - (0 + .5) / 2 = .75; 0 - (1 + .5) / 2 = -.75; .5 - (1 + 0) / 2 = 0
     assert leave_one_out([1.0, 0.0, 0.5]) == pytest.approx([0.75, -0.75, 0.0])
+
+
+def test_a_rewrite_that_was_drawn_twice_is_an_other_of_its_own() -> None:
+    # draws 1, 1, 0: for each 1 the others are (1 + 0) / 2 = .5; for the 0 they are (1 + 1) / 2 = 1
+    assert leave_one_out([1.0, 0.0], [2, 1]) == pytest.approx([0.5, -1.0])
+    assert leave_one_out([1.0], [3]) == pytest.approx([0.0])
 
 
 def test_a_lone_sample_has_no_baseline_and_teaches_nothing() -> None:
@@ -49,7 +60,7 @@ def test_the_ratio_is_cut_at_1_and_carries_no_gradient() -> None:
     assert not ratio.requires_grad
 
 
-def test_own_samples_are_averaged_and_only_negative_ones_are_weighted_by_the_ratio() -> None:
+def test_own_samples_count_by_their_share_and_only_negative_ones_are_weighted_by_the_ratio() -> None:
     logprobs = torch.tensor([[[-1.0, -1.0], [-3.0, 0.0]]], requires_grad=True)
     mask = torch.tensor([[[True, True], [True, False]]])
     told = targets(
@@ -57,6 +68,7 @@ def test_own_samples_are_averaged_and_only_negative_ones_are_weighted_by_the_rat
         advantage=[0.5, -0.5],
         imitation=[0.0, 0.0],
         own=[True, True],
+        share=[0.5, 0.5],
     )
     # own: (.5 * -2 + -.5 * .5 * -3) / 2 = (-1 + .75) / 2 = -.125
     loss = mixed_group_loss(logprobs, mask, told)
@@ -67,7 +79,7 @@ def test_own_samples_are_averaged_and_only_negative_ones_are_weighted_by_the_rat
     assert logprobs.grad.tolist() == [[[-0.25, -0.25], [0.125, 0.0]]]
 
 
-def test_a_verified_rewrite_is_imitated_by_its_weight_outside_the_mean_of_own_samples() -> None:
+def test_a_verified_rewrite_is_imitated_by_its_weight_beside_own_samples() -> None:
     logprobs = torch.tensor([[[-2.0], [-1.0], [-4.0]]])
     mask = torch.ones(1, 3, 1, dtype=torch.bool)
     told = targets(
@@ -75,6 +87,7 @@ def test_a_verified_rewrite_is_imitated_by_its_weight_outside_the_mean_of_own_sa
         advantage=[1.0, -1.0, 0.0],
         imitation=[0.0, 0.0, 0.25],
         own=[True, True, False],
+        share=[0.5, 0.5, 1.0],
     )
     # own samples give (1 * -2 + -1 * -1) / 2 = -.5, the verified one .25 * -4 = -1
     assert mixed_group_loss(logprobs, mask, told).item() == pytest.approx(1.5)
