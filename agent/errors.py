@@ -2,7 +2,8 @@
 
 AgentError
 ├── Transient            try again: OpenSearch, Redis or a replica is away or slow
-│   └── SearchFailed     a search got no answer; never a reward, never an empty page
+│   ├── SearchFailed     a search got no answer; never a reward, never an empty page
+│   └── RunnerLost       a remote environment runner gave no answer; yields no episode
 ├── Permanent            set aside: a bad catalogue line, an unknown model
 │   └── Refused          the caller's request is wrong; becomes a 4xx
 └── Corrupt              stop: a checksum is wrong, a manifest and its file differ
@@ -20,6 +21,10 @@ class Transient(AgentError):  # noqa: N818 - the name says who must act
 
 class SearchFailed(Transient):
     """OpenSearch gave no answer; yields no episode and no verdict."""
+
+
+class RunnerLost(Transient):
+    """A remote environment runner gave no answer; its queries are drawn again."""
 
 
 class Permanent(AgentError):  # noqa: N818 - the name says who must act

@@ -66,6 +66,10 @@ class PolicySettings(Section):
     neighbours: int = Field(4, ge=0, le=16)
     """Asked queries with their verified rewrites that stand in the prompt."""
     threads: int = Field(1, ge=1)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """``auto``: a CUDA GPU where a process has one, else the CPU."""
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the frozen model; the adapter is float32 in any case. ``auto``: bfloat16 on a GPU that has it."""
 
 
 class ServeSettings(Section):
@@ -182,6 +186,8 @@ class LearnerSettings(Section):
     threads: int = Field(1, ge=1)
     learners: int = Field(0, ge=0)
     """Remote RLlib learners; 0 learns in the process."""
+    runners: int = Field(0, ge=0)
+    """Remote environment runners, which write and search; 0: the process does."""
     ray_address: str = "local"
     """``local`` starts a small Ray of its own; ``auto`` or an address joins a cluster."""
 

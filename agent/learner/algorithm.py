@@ -1,5 +1,6 @@
 """The algorithm on RLlib's new API stack: sample groups, set advantages, update, hand the weights on."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import gymnasium as gym
@@ -7,7 +8,9 @@ import numpy as np
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
 from ray.rllib.connectors.learner.learner_connector_pipeline import LearnerConnectorPipeline
+from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 from ray.rllib.utils.metrics import (
     ENV_RUNNER_RESULTS,
     ENV_RUNNER_SAMPLING_TIMER,
@@ -16,14 +19,18 @@ from ray.rllib.utils.metrics import (
     NUM_ENV_STEPS_SAMPLED_LIFETIME,
     TIMERS,
 )
+from torch import Tensor
 from typing_extensions import override
 
+from agent.learner import ray_node
 from agent.learner.challengers import estimator_of
 from agent.learner.connector import PackGroups
 from agent.learner.episodes import set_advantages
 from agent.learner.learner import RewriteLearner
 from agent.learner.module import RewriteModule
 from agent.learner.runner import RewriteRunner
+from agent.learner.shards import WholeGroups
+from agent.policy.device import device_of
 from agent.settings import LearnerSettings, Settings
 
 GRAD_CLIP = 1.0
@@ -38,6 +45,7 @@ class RewriteGRPOConfig(AlgorithmConfig):  # type: ignore[misc]  # RLlib is not 
         self.learning = LearnerSettings()
         self.env_runner_cls = RewriteRunner
         self.num_env_runners = 0
+        self.merge_env_runner_states = self.broadcast_env_runner_states = False  # runners have weights alone
         self.grad_clip, self.grad_clip_by = GRAD_CLIP, "global_norm"
         self.torch_skip_nan_gradients = True  # switches RLlib's own check off; RewriteLearner has one
         self.log_gradients = False
@@ -51,11 +59,15 @@ class RewriteGRPOConfig(AlgorithmConfig):  # type: ignore[misc]  # RLlib is not 
         config.learning = settings.learner
         config.lr = settings.learner.lr
         config.num_learners = settings.learner.learners
+        config.num_env_runners = settings.learner.runners
+        config.num_gpus_per_env_runner = config.num_gpus_per_learner = ray_node.gpus_each(settings)
+        if not settings.learner.learners:  # learns where the process's own policy is
+            config.num_gpus_per_learner = int(device_of(settings.policy.device).type == "cuda")
         config.env_config = {"parts": parts}
         config.rl_module(
             rl_module_spec=RLModuleSpec(
                 module_class=RewriteModule,
-                model_config={"parts": parts, "policy": settings.policy.model_dump()},
+                model_config={"parts": parts, "policy": ray_node.for_actors(settings).policy.model_dump()},
             )
         )
         return config
@@ -94,23 +106,44 @@ class RewriteGRPO(Algorithm):  # type: ignore[misc]  # RLlib is not typed
         return RewriteGRPOConfig()
 
     @override
+    def setup(self, config: Any) -> None:
+        """Let the process's own runner have the remote ones."""
+        super().setup(config)
+        if self.config.num_env_runners:
+            self.env_runner.group = self.env_runner_group
+
+    @override
     def training_step(self) -> None:
         """Sample, update, hand on."""
         with self.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER)):
             episodes = self.env_runner.sample()
         self.metrics.aggregate([self.env_runner.get_metrics()], key=ENV_RUNNER_RESULTS)
-        learners = max(1, self.config.num_learners)
-        if len(episodes) < learners:  # an empty shard stops the other learners in all-reduce
-            return
+        if episodes:
+            self.learn(episodes)
+
+    def learn(self, episodes: Sequence[SingleAgentEpisode]) -> None:
+        """Make one update from whole groups, on however many learners, and hand the weights on."""
         estimator = estimator_of(self.config.learning)
+        learners = self.config.num_learners
         set_advantages(episodes, estimator=estimator, scale=self.config.scale, learners=learners)
         self.updates += 1
         with self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER)):
             results = self.learner_group.update(
-                episodes=episodes, timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: self.updates}
+                training_data=WholeGroups(episodes=list(episodes)),
+                timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: self.updates},
             )
         self.metrics.aggregate(results, key=LEARNER_RESULTS)
-        if self.config.num_learners:
+        self.hand_on()
+
+    def hand_on(self) -> None:
+        """Give the learners' weights to every policy that is not theirs."""
+        if self.config.num_learners or self.config.num_env_runners:
             self.env_runner_group.sync_weights(
                 from_worker_or_learner_group=self.learner_group, inference_only=True
             )
+
+    def take_over(self, weights: Mapping[str, Tensor]) -> None:
+        """Let all learners and policies go on from these weights."""
+        arrays = {name: tensor.numpy() for name, tensor in weights.items()}
+        self.learner_group.set_weights({DEFAULT_MODULE_ID: arrays})
+        self.hand_on()

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import ray
 
-from agent.settings import LearnerSettings
+from agent.settings import LearnerSettings, Settings
 
 OBJECT_STORE_BYTES = 80 * 1024 * 1024  # Ray's least is 75 MiB
 _QUIET = {
@@ -32,13 +32,27 @@ def join(settings: LearnerSettings) -> None:
         _init(settings)
 
 
+def gpus_each(settings: Settings) -> int:
+    """Return the GPUs of each remote learner and runner: one where Ray has as many, or is told to."""
+    actors = settings.learner.learners + settings.learner.runners
+    if settings.policy.device == "cpu" or not actors:
+        return 0
+    return int(settings.policy.device == "cuda" or ray.cluster_resources().get("GPU", 0) >= actors)
+
+
+def for_actors(settings: Settings) -> Settings:
+    """Return the settings for a remote learner or runner: the device is the one that it was given."""
+    device = "cuda" if gpus_each(settings) else "cpu"
+    return settings.model_copy(update={"policy": settings.policy.model_copy(update={"device": device})})
+
+
 def _init(settings: LearnerSettings) -> None:
     if settings.ray_address != "local":
         ray.init(address=settings.ray_address, logging_level=logging.WARNING, log_to_driver=False)
         return
     ray.init(
         address="local",
-        num_cpus=1 + settings.learners,
+        num_cpus=1 + settings.learners + settings.runners,
         include_dashboard=False,
         object_store_memory=OBJECT_STORE_BYTES,
         logging_level=logging.WARNING,

@@ -1,11 +1,13 @@
 """The environment runner: the environment is the live catalogue and what shoppers did.
 
-Each `sample` draws queries, lets the current policy write, searches, scores. With no remote learner its
-policy is the learner's own module, one model in the process; else `set_state` brings the weights. It never
+The one in the learner's own process draws queries, freezes their evidence, and rolls out itself or lets
+remote runners do it; a remote one only answers what it is asked. With no remote learner the policy of the
+former is the learner's own module, one model in the process; else `set_state` brings the weights. It never
 publishes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import ray
@@ -14,17 +16,20 @@ import torch
 from ray.rllib.core import COMPONENT_RL_MODULE, DEFAULT_MODULE_ID
 from ray.rllib.env import INPUT_ENV_SPACES
 from ray.rllib.env.env_runner import EnvRunner
+from ray.rllib.env.env_runner_group import EnvRunnerGroup
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME, WEIGHTS_SEQ_NO
 from typing_extensions import override
 
-from agent.errors import Corrupt, SearchFailed
+from agent.errors import Corrupt, RunnerLost, SearchFailed
+from agent.learner import ray_node
 from agent.learner.episodes import episodes_of
 from agent.learner.parts import Parts, parts_of
 from agent.learner.replay import Waiting
-from agent.learner.rollout import Rollout, Target, group_of, prompt_for, rewards, snapshot, targets_for
+from agent.learner.rolling import Ask, Hand, Rolled
+from agent.learner.rollout import Rollout, Snapshot, Target, group_of, prompt_for, snapshot, targets_for
 from agent.policy.prompt import Prompt
-from feedback.records import Rewrite
+from agent.settings import Settings
 
 log = structlog.get_logger()
 
@@ -34,16 +39,26 @@ class RewriteRunner(EnvRunner):  # type: ignore[misc]  # RLlib is not typed
 
     def __init__(self, *, config: Any, **kwargs: Any) -> None:  # noqa: ANN401 - RLlib's own configuration
         super().__init__(config=config, **kwargs)
-        parts = parts_of(self.config.env_config["parts"])
-        if parts is None:
-            raise Corrupt("the environment runner works in the learner's own process only")
-        self.parts: Parts = parts
+        self._parts = parts_of(self.config.env_config["parts"])
+        self._remote = bool(kwargs.get("worker_index", 0))
+        self._hand: Hand | None = None
+        self._weights: dict[str, torch.Tensor] = {}
+        """That came before there was a policy to take them."""
+        self.group: EnvRunnerGroup | None = None
+        """Of remote runners, where there are any."""
         self.steps = 0
         self.failed_searches = 0
         self.last: list[Rollout] = []
         """What the last `sample` did."""
         self.learned: list[Waiting] = []
         """Queries that the last `sample` took off the waiting list."""
+
+    @property
+    def parts(self) -> Parts:
+        """What the learner's process works with; raises Corrupt in a remote runner."""
+        if self._parts is None:
+            raise Corrupt("a remote environment runner draws no queries: it is asked")
+        return self._parts
 
     @override
     def sample(self, **kwargs: Any) -> list[SingleAgentEpisode]:
@@ -63,7 +78,7 @@ class RewriteRunner(EnvRunner):  # type: ignore[misc]  # RLlib is not typed
         self.learned = []
         try:
             own = self._filled()
-        except SearchFailed as error:
+        except (SearchFailed, RunnerLost) as error:
             self.failed_searches += 1
             log.warning("rollout.failed", reason=str(error))
             return []
@@ -94,30 +109,80 @@ class RewriteRunner(EnvRunner):  # type: ignore[misc]  # RLlib is not typed
         frozen = parts.bridge.run(snapshot(parts.stores.evidence, queries, parts.totals, settings))
         prompts = {query: self._prompt(query) for query in queries}
         targets = {query: self._targets(query) for query in queries}
-        wrote = self._wrote({q: prompt for q, prompt in prompts.items() if frozen.judged(q)})
-        texts = {
-            query: [*(one.text for one in group), *(one.text for one in targets[query])]
-            for query, group in wrote.items()
-        }
-        scored = parts.bridge.run(rewards(parts.stores.catalogue, texts, frozen, settings))
-        log.debug("rollout.scored", snapshot_id=frozen.snapshot_id, queries=len(scored))
+        rolled = self._rolled(
+            Ask(
+                prompts=self._written_for(prompts, frozen),
+                frozen=frozen,
+                seed=parts.rng.getrandbits(32),
+                version=parts.policy.version,
+                beside={query: tuple(one.text for one in some) for query, some in targets.items()},
+            )
+        )
+        log.debug("rollout.scored", snapshot_id=frozen.snapshot_id, queries=len(rolled.scored))
         rollouts = [
-            group_of(prompts[q], wrote.get(q, ()), targets[q], scored.get(q, ()), settings.learner)
+            group_of(
+                prompts[q], rolled.wrote.get(q, ()), targets[q], rolled.scored.get(q, ()), settings.learner
+            )
             for q in queries
         ]
         for query, rollout in zip(queries, rollouts, strict=True):
             parts.pool.found(query, frozen.observations.get(query, 0.0), taught=rollout.tells)
         return rollouts
 
-    def _wrote(self, prompts: dict[str, Prompt]) -> dict[str, list[Rewrite]]:
-        """Return the current policy's samples, where they are asked for."""
-        parts = self.parts
+    def _written_for(self, prompts: Mapping[str, Prompt], frozen: Snapshot) -> tuple[Prompt, ...]:
+        """Return the prompts that the policy answers: of queries that can be judged, where it is to try."""
+        if self.parts.settings.learner.teachers == "candidates":
+            return ()
+        return tuple(prompt for query, prompt in prompts.items() if frozen.judged(query))
+
+    def _rolled(self, ask: Ask) -> Rolled:
+        """Roll out here, or on the remote runners that are there.
+
+        Raises:
+            SearchFailed: a search has no answer.
+            RunnerLost: a remote runner gave none.
+        """
         self.steps += 1
-        if parts.settings.learner.teachers == "candidates":
-            return {}
-        seed = parts.rng.getrandbits(32)
-        drawn = parts.policy.sample(list(prompts.values()), n=parts.settings.learner.group, seed=seed)
-        return dict(zip(prompts, drawn, strict=True))
+        if not ask.prompts:
+            return Rolled(wrote={}, scored={})
+        remote = self.group.healthy_worker_ids() if self.group else []
+        if self.group is None or not remote:
+            return self._own_hand().roll(ask)
+        asks = ask.dealt(len(remote))
+        settings = ray_node.for_actors(self.parts.settings)
+        calls = [partial(answered, ask=one, settings=settings) for one in asks]
+        answers = self.group.foreach_env_runner(
+            calls, local_env_runner=False, remote_worker_ids=remote[: len(calls)]
+        )
+        failed = [answer for answer in answers if isinstance(answer, str)]
+        if failed:
+            raise SearchFailed(failed[0])
+        if len(answers) < len(asks):
+            raise RunnerLost(f"{len(asks) - len(answers)} of {len(asks)} runners gave no answer")
+        return Rolled.joined(answers)
+
+    def _own_hand(self) -> Hand:
+        if self._hand is None:
+            parts = self.parts
+            self._hand = Hand(
+                settings=parts.settings,
+                policy=parts.policy,
+                catalogue=parts.stores.catalogue,
+                bridge=parts.bridge,
+            )
+        return self._hand
+
+    def answer(self, ask: Ask, settings: Settings) -> Rolled | str:
+        """Roll out in a remote runner; return why not, where a search failed."""
+        if self._hand is None:
+            self._hand = Hand.apart(settings)
+        if self._weights:
+            self._hand.policy.load_adapter(self._weights, ask.version)
+            self._weights = {}
+        try:
+            return self._hand.roll(ask)
+        except SearchFailed as error:
+            return str(error)
 
     def _imitated(self, drawn: Sequence[str]) -> list[str]:
         """Return further queries that have a verified rewrite, some of them the empty one."""
@@ -146,19 +211,27 @@ class RewriteRunner(EnvRunner):  # type: ignore[misc]  # RLlib is not typed
         return {INPUT_ENV_SPACES: spaces, DEFAULT_MODULE_ID: spaces}
 
     def get_state(self, *args: object, **kwargs: object) -> dict[str, Any]:
-        """Return no more than a count: how far learning has come stands in the learner's checkpoint."""
+        """Return the weights, which a runner that was started again takes over, and a count."""
         del args, kwargs
-        return {WEIGHTS_SEQ_NO: self.steps}
+        state: dict[str, Any] = {WEIGHTS_SEQ_NO: self.steps}
+        if self._parts is not None:
+            tensors = self._parts.policy.adapter_state()
+            weights = {name: tensor.numpy() for name, tensor in tensors.items()}
+            state[COMPONENT_RL_MODULE] = {DEFAULT_MODULE_ID: weights}
+        return state
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Take over a remote learner's weights."""
+        """Take over the weights of learners in other processes than this."""
         weights = state.get(COMPONENT_RL_MODULE)
-        if weights is None or self.config.num_learners == 0:
+        if weights is None or not (self._remote or self.config.num_learners):
             return
         held = ray.get(weights) if isinstance(weights, ray.ObjectRef) else weights
         arrays = held.get(DEFAULT_MODULE_ID, held)
         tensors = {name: torch.as_tensor(array) for name, array in arrays.items()}
-        self.parts.policy.load_adapter(tensors, self.parts.policy.version)
+        if self._remote:
+            self._weights = tensors
+        else:
+            self.parts.policy.load_adapter(tensors, self.parts.policy.version)
 
     @override
     def get_metrics(self) -> Any:
@@ -172,3 +245,8 @@ class RewriteRunner(EnvRunner):  # type: ignore[misc]  # RLlib is not typed
     @override
     def stop(self) -> None:
         """Do nothing: the clients are the caller's."""
+
+
+def answered(runner: RewriteRunner, ask: Ask, settings: Settings) -> Rolled | str:
+    """Ask a runner in its own process; settings come along: RLlib's configuration is written to disk."""
+    return runner.answer(ask, settings)

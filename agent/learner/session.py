@@ -228,11 +228,12 @@ class LearnerSession:
         latest = self._checkpoints.latest()
         if latest and self._fits(latest[1].base_model, latest[1].prompt_version):
             folder, self.progress = latest
-            await self._compute(lambda: self._algorithm.learner_group.restore_from_path(str(folder)))
+            await self._compute(lambda: self._restore_from(str(folder)))
             self.parts.pool.seen = dict(self.progress.position)
             self.policy.version = self.progress.version
         elif stable and self._fits(stable.base_model, stable.prompt_version):
-            await self._compute(lambda: self.policy.load_adapter(self._store.load(stable), stable.version))
+            await self._compute(lambda: self._algorithm.take_over(self._store.load(stable)))
+            self.policy.version = stable.version
             self.progress = Progress(updates=stable.steps, version=stable.version)
         self._restored = True
         self.vitals.updates, self.vitals.version = self.progress.updates, self.progress.version
@@ -240,6 +241,10 @@ class LearnerSession:
 
     def _fits(self, base_model: str, prompt_version: str) -> bool:
         return (base_model, prompt_version) == (self.policy.base_model, PROMPT_VERSION)
+
+    def _restore_from(self, folder: str) -> None:
+        self._algorithm.learner_group.restore_from_path(folder)
+        self._algorithm.hand_on()
 
     def _save(self, folder: Any) -> None:  # noqa: ANN401 - a path, as RLlib wants it
         self._algorithm.learner_group.save_to_path(str(folder))

@@ -10,17 +10,30 @@ from typing import Any
 import torch
 from peft import LoraConfig, inject_adapter_in_model
 from torch import Tensor, nn
+from transformers.pytorch_utils import Conv1D
 
-from agent.errors import BadWeights
+from agent.errors import BadWeights, Permanent
 
 ADAPTER = "default"
 
 
 def inject(lm: Any, *, rank: int, layers: int) -> Any:  # noqa: ANN401
-    """Freeze the model and put adapters on every linear map of its top layers; alpha is twice the rank."""
-    top = {id(m) for layer in lm.get_decoder().layers[-layers:] for m in layer.modules()}
-    names = [n for n, m in lm.named_modules() if id(m) in top and isinstance(m, nn.Linear)]
-    config = LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules=names)
+    """Freeze the model and put adapters on every linear map of its top layers; alpha is twice the rank.
+
+    Raises:
+        Permanent: it is not a stack of layers with linear maps.
+    """
+    top = {id(m) for layer in _stack(lm)[-layers:] for m in layer.modules()}
+    maps = {n: m for n, m in lm.named_modules() if id(m) in top and isinstance(m, nn.Linear | Conv1D)}
+    if not maps:
+        raise Permanent(f"policy: {type(lm).__name__} has no layers with linear maps to adapt")
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=2 * rank,
+        lora_dropout=0.0,
+        target_modules=list(maps),
+        fan_in_fan_out=any(isinstance(m, Conv1D) for m in maps.values()),
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         adapted = inject_adapter_in_model(config, lm, adapter_name=ADAPTER)
@@ -29,6 +42,12 @@ def inject(lm: Any, *, rank: int, layers: int) -> Any:  # noqa: ANN401
         if "lora_" in name:  # an update is lost to rounding in 16 bits
             parameter.data = parameter.data.float()
     return adapted
+
+
+def _stack(lm: Any) -> nn.ModuleList:  # noqa: ANN401
+    """Return the decoder's layers, whatever the model calls them."""
+    stacks = [m for m in lm.get_decoder().modules() if isinstance(m, nn.ModuleList)]
+    return max(stacks, key=len, default=nn.ModuleList())
 
 
 def trained(lm: nn.Module) -> dict[str, nn.Parameter]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from agent.policy import lora, sampling
 from agent.policy.attention import prefix_cache
 from agent.policy.base import Base, load_base
+from agent.policy.device import device_of, dtype_of
 from agent.policy.pack import Group, Packed, pack, packed_logprobs
 from agent.policy.prompt import Encoder, Prompt
 from agent.settings import PolicySettings
@@ -26,7 +27,7 @@ ROWS = 32
 class Policy:
     """Writes rewrites, scores them, takes over adapters."""
 
-    def __init__(self, base: Base, settings: PolicySettings, *, device: str = "cpu") -> None:
+    def __init__(self, base: Base, settings: PolicySettings, *, device: torch.device | str = "cpu") -> None:
         self.settings = settings
         self.base_model = base.name
         """Name and version of what the adapter stands on."""
@@ -41,17 +42,16 @@ class Policy:
         self._prefixes_of: tuple[int, ...] = ()
 
     @classmethod
-    def load(
-        cls, settings: PolicySettings, *, device: str = "cpu", dtype: torch.dtype = torch.float32
-    ) -> Self:
+    def load(cls, settings: PolicySettings) -> Self:
         """Load the base model (converting it once where needed) with a fresh adapter, which changes nothing.
 
         Raises:
-            Permanent: there is no such model.
+            Permanent: there is no such model, or not the device that is asked for.
             Corrupt: the converted model is not what its manifest says.
         """
         torch.set_num_threads(settings.threads)
-        return cls(load_base(settings.model, dtype), settings, device=device)
+        device = device_of(settings.device)
+        return cls(load_base(settings.model, dtype_of(settings.dtype, device)), settings, device=device)
 
     def sample(
         self, prompts: Sequence[Prompt], *, n: int, seed: int | None = None, greedy: bool = False

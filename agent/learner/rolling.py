@@ -1,0 +1,98 @@
+"""Writing, searching and scoring the groups of a step: the part of it that may run in other processes.
+
+Guarantees that queries, prompts and the snapshot come from the learner's own process, so that all runners of
+a step score on the same evidence; a runner needs the model and the catalogue, and no Redis.
+"""
+
+import asyncio
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+import torch
+
+from agent.learner.bridge import Bridge
+from agent.learner.rollout import Searches, Snapshot, rewards
+from agent.policy.model import Policy
+from agent.policy.prompt import Prompt
+from agent.retrieval import Catalogue
+from agent.settings import Settings
+from feedback.records import Rewrite
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ask:
+    """Queries whose groups are to be written and scored."""
+
+    prompts: tuple[Prompt, ...]
+    frozen: Snapshot
+    seed: int
+    version: int
+    """Of the policy's weights, for the record."""
+    beside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By query, further texts that are searched and scored after its own samples."""
+
+    def dealt(self, runners: int) -> list["Ask"]:
+        """Return the parts of so many runners, in turn; none is empty, so there may be fewer."""
+        n = min(runners, len(self.prompts))
+        return [replace(self, prompts=self.prompts[i::n], seed=self.seed + i) for i in range(n)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rolled:
+    """What came of an ask, by query."""
+
+    wrote: Mapping[str, Sequence[Rewrite]]
+    scored: Mapping[str, Sequence[float]]
+    """DCG difference to raw of own samples, then of the texts beside them."""
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Return the parts of all runners as one."""
+        return cls(
+            wrote={query: group for part in parts for query, group in part.wrote.items()},
+            scored={query: scores for part in parts for query, scores in part.scored.items()},
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hand:
+    """What rolls out: a policy and a catalogue with the loop that its clients live on."""
+
+    settings: Settings
+    policy: Policy
+    catalogue: Searches
+    bridge: Bridge
+
+    @classmethod
+    def apart(cls, settings: Settings) -> Self:
+        """Return one for a process of its own, with a loop in a thread.
+
+        Raises:
+            Permanent: the model cannot be had.
+        """
+        policy = Policy.load(settings.policy)
+        torch.set_num_threads(settings.learner.threads)
+        loop = asyncio.new_event_loop()
+        threading.Thread(target=loop.run_forever, daemon=True, name="clients").start()
+        bridge = Bridge(loop, ThreadPoolExecutor(1))
+
+        async def catalogue() -> Catalogue:
+            return Catalogue(settings.opensearch)
+
+        return cls(settings=settings, policy=policy, catalogue=bridge.run(catalogue()), bridge=bridge)
+
+    def roll(self, ask: Ask) -> Rolled:
+        """Sample with the policy as it is, search, score.
+
+        Raises:
+            SearchFailed: the live catalogue gave no answer to one of the searches.
+        """
+        self.policy.version = ask.version
+        drawn = self.policy.sample(ask.prompts, n=self.settings.learner.group, seed=ask.seed)
+        wrote = {prompt.query: group for prompt, group in zip(ask.prompts, drawn, strict=True)}
+        texts = {q: [*(one.text for one in group), *ask.beside.get(q, ())] for q, group in wrote.items()}
+        scored = self.bridge.run(rewards(self.catalogue, texts, ask.frozen, self.settings))
+        return Rolled(wrote=wrote, scored=scored)
