@@ -12,13 +12,14 @@ from typing import Any, Protocol
 
 from agent.policy.plan import Plan
 from agent.retrieval.results import Results
-from agent.serve.arms import arm_of, team_draft
+from agent.serve.arms import arm_of
 from agent.serve.choosing import Asked, Chooser, Chosen
 from agent.serve.impressions import ImpressionBuffer
 from agent.serve.metrics import SEARCHES, STAGE_SECONDS, VITALS
 from agent.serve.schemas import Hit, RewriteRequest, RewriteResponse, SearchRequest, SearchResponse
 from agent.settings import Settings
 from feedback.clock import Clock
+from feedback.interleaving import team_draft
 from feedback.records import Arm, Form, Impression, Rewrite
 
 SHOPPER = "search"

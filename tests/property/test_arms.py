@@ -3,8 +3,9 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.serve.arms import arm_of, in_raw_share, team_draft
+from agent.serve.arms import arm_of, in_raw_share
 from agent.settings import ServeSettings
+from feedback.interleaving import team_draft
 from feedback.records import Arm
 
 LISTS = st.lists(st.sampled_from("abcdefghijkl"), unique=True, max_size=12)
