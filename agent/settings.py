@@ -93,6 +93,8 @@ class ServeSettings(Section):
     impression_buffer: int = Field(10_000, ge=1)
     pool_samples: int = Field(4, ge=0, le=16)
     """Sampled ahead for a query, when idle, for the explore arm to draw from; 0 makes none."""
+    lists_max_age_s: float = Field(600, ge=0)
+    """How long the explore arm takes it for granted which page a rewrite finds that it did not draw."""
     poll_s: float = Field(0.5, gt=0)
 
     @model_validator(mode="after")

@@ -192,5 +192,5 @@ class Keys:
         return self._p(self.partition_of(query), f"rewrite:{template}:{segment}:{history}:{digest(query)}")
 
     def pool(self, query: str, *, template: str, segment: str) -> str:
-        """Samples made ahead for the explore arm (list of Rewrite)."""
+        """Samples made ahead for the explore arm (SamplePool)."""
         return self._p(self.partition_of(query), f"pool:{template}:{segment}:{digest(query)}")
