@@ -232,6 +232,27 @@ def learner(config: Config = None) -> None:
     _until_told(lambda stop: run(settings, stop, gate.judge))
 
 
+@app.command()
+def exploration(
+    days: Annotated[int, typer.Option(min=1, help="Looked back, today among them.")] = 7,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+    config: Config = None,
+) -> None:
+    """Tell how much is tried out on shoppers, where, and what it costs them in clicks a search."""
+    import json
+
+    from rich.console import Console
+
+    from agent.evaluate.exploration import read, table
+
+    figures = asyncio.run(read(_settings(config, "exploration"), days=days))
+    if as_json:
+        typer.echo(json.dumps(figures))
+    else:
+        Console().print(table(figures))
+
+
 def _settings(config: Path | None, process: str) -> Settings:
     from agent.logs import configure
 

@@ -1,12 +1,13 @@
 """Explore pages whose time for clicks is over become records of what shoppers preferred, on their own stream.
 
 Guarantees one record a page whatever dies when: it is appended in the transaction that forgets the page,
-under the partition's lease. No click is a record too; a page whose wait was interrupted, so that clicks may have
-been missed, makes none and is counted.
+under the partition's lease. No click is a record too; a page whose wait was interrupted, so that clicks may
+have been missed, makes none and is counted.
 """
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 from redis.asyncio import Redis
@@ -73,9 +74,8 @@ class Maturing:
         return since_ms
 
     async def _due(self, number: int, now_ms: int) -> list[str]:
-        found = await self._redis.zrangebyscore(
-            self._keys.exploring(number), "-inf", now_ms, start=0, num=BATCH
-        )
+        key = self._keys.exploring(number)
+        found: Any = await self._redis.zrangebyscore(key, "-inf", now_ms, start=0, num=BATCH)
         return [as_text(name) for name in found]
 
     async def _record(self, partition: Partition, due: Sequence[str], since_ms: int) -> int:

@@ -50,6 +50,10 @@ class FeedbackSettings(Section):
     it interrupts tell nothing."""
     explored_maxlen: int = Field(2000, ge=1)
     """Explore pages kept a partition; the oldest give way."""
+    head_searches: float = Field(200, gt=0)
+    """Effective searches from which a query counts as one of the head."""
+    torso_searches: float = Field(20, gt=0)
+    """The same for the torso; below it is the tail."""
     half_life_s: float = Field(30 * 86_400, gt=0)
     """Of evidence."""
     action_weight: dict[Action, Annotated[float, Field(ge=0)]] = {
@@ -78,7 +82,9 @@ class FeedbackSettings(Section):
     ledger_days: int = Field(180, ge=1)
 
     @model_validator(mode="after")
-    def _pages_outlive_their_clicks(self) -> Self:
+    def _fit(self) -> Self:
         if self.click_window_s > self.join_window_s:
             raise ValueError("click_window_s is longer than join_window_s, after which pages are forgotten")
+        if self.torso_searches >= self.head_searches:
+            raise ValueError("torso_searches must be below head_searches")
         return self

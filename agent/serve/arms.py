@@ -12,13 +12,9 @@ DAY_MS = 86_400_000
 
 
 def arm_of(client_id: str, tenant: str, settings: ServeSettings) -> Arm:
-    """Return the client's arm."""
+    """Return the client's arm: holdback or not. Whether a search explores is `agent.serve.exploring`'s."""
     place = bucket(f"{tenant}|{client_id}", BUCKETS, salt="arm") / BUCKETS
-    if place < settings.holdback_share:
-        return Arm.HOLDBACK
-    if place < settings.holdback_share + settings.explore_share:
-        return Arm.EXPLORE
-    return Arm.STABLE
+    return Arm.HOLDBACK if place < settings.holdback_share else Arm.STABLE
 
 
 def in_raw_share(query: str, client_id: str, now_ms: int, settings: ServeSettings) -> bool:

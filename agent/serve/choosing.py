@@ -18,7 +18,7 @@ from agent.serve.known import Known
 from agent.serve.ladder import Decision, choose, from_policy, is_stale, raw
 from agent.serve.metrics import CACHE_FAILURES
 from agent.settings import Settings
-from feedback.records import Arm, CachedRewrite, Choice, Draw, Rewrite, Rung, SamplePool
+from feedback.records import Arm, Band, CachedRewrite, Choice, Draw, Rewrite, Rung, SamplePool
 from feedback.text import normalise
 
 T = TypeVar("T")
@@ -37,6 +37,9 @@ class Asked:
     wait_s: float | None = None
     """The caller's own deadline; then a stale cached rewrite is asked for anew."""
     now_ms: int = 0
+    band: Band | None = None
+    chance: float = 0.0
+    """See Impression."""
 
     @property
     def query(self) -> str:

@@ -17,6 +17,7 @@ from agent.policy.plan import Plan, plan
 from agent.retrieval.results import Results
 from agent.serve.arms import arm_of
 from agent.serve.choosing import Asked, Chooser, Chosen
+from agent.serve.exploring import Exploration, explores
 from agent.serve.impressions import ImpressionBuffer
 from agent.serve.lists import Lists, Look
 from agent.serve.metrics import SEARCHES, STAGE_SECONDS, VITALS
@@ -70,6 +71,7 @@ class Searcher:
         catalogue: Searches,
         chooser: Chooser,
         impressions: ImpressionBuffer,
+        exploration: Exploration,
         clock: Clock,
     ) -> None:
         self._settings = settings
@@ -77,14 +79,15 @@ class Searcher:
         self._catalogue = catalogue
         self._chooser = chooser
         self._impressions = impressions
+        self._exploration = exploration
         self._clock = clock
         self._lists = Lists(settings.plan, max_age_s=settings.serve.lists_max_age_s)
 
     async def search(self, request: SearchRequest) -> SearchResponse:
         """Return one page; raises SearchFailed."""
         began_s = time.monotonic()
-        asked = self._asked(request)
         with _timed("choose"):
+            asked = await self._asked(request)
             chosen = await self._chooser.choose(asked)
         query_id = self._keys.new_query_id(request.user_query)
         with _timed("search"):
@@ -108,18 +111,27 @@ class Searcher:
         chosen = await self._chooser.choose(asked)
         return RewriteResponse(**_said(request.user_query, chosen, began_s))
 
-    def _asked(self, request: SearchRequest) -> Asked:
-        shopper = request.purpose == SHOPPER
-        settings = self._settings
-        return Asked(
+    async def _asked(self, request: SearchRequest) -> Asked:
+        asked = Asked(
             user_query=request.user_query,
             client_id=request.client_id,
-            arm=arm_of(request.client_id, settings.tenant, settings.serve) if shopper else Arm.STABLE,
             first_page=request.offset == 0,
-            teaches=shopper,
+            teaches=request.purpose == SHOPPER,
             wait_s=request.deadline_s,
             now_ms=self._clock(),
         )
+        return await self._in_arm(asked) if asked.teaches else asked
+
+    async def _in_arm(self, asked: Asked) -> Asked:
+        settings = self._settings
+        arm = arm_of(asked.client_id, settings.tenant, settings.serve)
+        if arm is Arm.HOLDBACK:
+            return replace(asked, arm=arm)
+        found = await self._exploration.chance(asked.query, counts=asked.first_page)
+        client = f"{settings.tenant}|{asked.client_id}"
+        if explores(asked.query, client, asked.now_ms, found.chance):
+            arm = Arm.EXPLORE
+        return replace(asked, arm=arm, band=found.band, chance=found.chance)
 
     async def _page(self, request: SearchRequest, asked: Asked, chosen: Chosen, seed: str) -> Page:
         """Search; beside a rewritten first page that teaches, the raw one in the same round trip."""
@@ -175,6 +187,8 @@ class Searcher:
             raw_object_ids=page.raw_object_ids,
             teams=page.teams,
             draw=page.draw,
+            band=asked.band,
+            chance=asked.chance,
             purpose=request.purpose,
             application=request.application,
         )

@@ -22,6 +22,7 @@ from feedback.clock import ManualClock
 from feedback.errors import Transient as FeedbackTransient
 from feedback.keys import Keys
 from feedback.neighbours import VerifiedIndex
+from feedback.popularity import Popularity
 from feedback.records import CachedRewrite, Event, Impression, Rewrite, SamplePool, Verified
 from feedback.streams import StreamWriter
 
@@ -164,6 +165,17 @@ class FakePolicy:
         self.version = version
 
 
+class FakePopularity(Popularity):
+    """What a test says; nothing is read."""
+
+    def __init__(self) -> None:
+        self.asked: dict[str, float | None] = {}
+
+    @override
+    async def searches(self, query: str, segment: str = "all") -> float | None:
+        return self.asked.get(query, 0.0)
+
+
 class KnownFromTest(Known):
     """What a test says is known; nothing is read."""
 
@@ -212,6 +224,7 @@ class World:
         self.clock = ManualClock(NOW_MS)
         self.state = Redis.from_url("redis://127.0.0.1:1/0")
         self.known = KnownFromTest(self.state, Keys(), index_of(*verdicts))
+        self.popularity = FakePopularity()
         self.impressions = ImpressionBuffer(self.writer, capacity=self.settings.serve.impression_buffer)
 
     @property
@@ -225,6 +238,7 @@ class World:
             rewriter=self.rewriter,
             writer=self.writer,
             impressions=self.impressions,
+            popularity=self.popularity,
             clock=self.clock,
             rng=random.Random(0),
         )

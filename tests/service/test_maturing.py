@@ -121,6 +121,7 @@ async def test_a_page_tells_once_its_wait_is_over_with_the_clicks_that_came_till
 async def test_no_click_is_a_record_and_so_are_equal_lists_which_prefer_nothing(explore: Explore) -> None:
     await explore.collect()
     await explore.show()
+    explore.clock.now_ms += 1
     same = await explore.show("abc", teams=(), draw=Draw(choices=(), taken=0, object_ids=("a", "b", "c")))
     await explore.click(same, "a")
     await explore.show(draw=None)  # nothing was drawn: the page climbed the ladder
@@ -166,7 +167,7 @@ async def test_a_crash_around_the_record_neither_loses_nor_doubles_it(explore: E
     await explore.collect(20)
     explore.clock.advance(15)
     true = Pipeline.execute
-    crashed = []
+    crashed: list[str] = []
 
     async def crashing(pipe: Pipeline, *args: Any, **more: Any) -> Any:  # noqa: ANN401
         records = any(command[0][0] == "XADD" for command in pipe.command_stack)

@@ -12,7 +12,7 @@ from serve_fakes import NOW_MS, FakeRewriter, World, verdict
 from agent.serve.arms import arm_of
 from agent.serve.asking import Kind, LiveRewrites, RewriteAsk
 from agent.serve.gateway import make_app
-from feedback.records import Arm, CachedRewrite, Rewrite, Rung, SamplePool
+from feedback.records import Arm, Band, CachedRewrite, Rewrite, Rung, SamplePool
 
 
 @asynccontextmanager
@@ -344,7 +344,26 @@ async def test_openapi_has_examples_for_every_request() -> None:
 
 @pytest.mark.parametrize("client", ["a", "b", "c"])
 async def test_the_arm_is_the_client_s(client: str) -> None:
-    world = World(holdback_share=0.4, explore_share=0.3)
+    world = World(holdback_share=0.4)
     async with gateway(world) as http:
         page = await ask(http, client_id=client)
     assert page["arm"] == arm_of(client, "default", world.settings.serve).value
+
+
+async def test_a_client_s_searches_of_a_query_explore_together_and_say_how_likely_that_was() -> None:
+    world = World(explore_share=0.3)
+    world.popularity.asked["hose"] = 1000.0
+    world.popularity.asked["rake"] = None
+    clients = [f"c{i}" for i in range(40)]
+    async with gateway(world) as http:
+        arms = [[(await ask(http, client_id=c))["arm"] for c in clients] for _ in range(2)]
+        await ask(http, "hose")
+        unknown = await ask(http, "rake", client_id="c2")
+    assert arms[0] == arms[1]
+    assert 3 < arms[0].count("explore") < 22  # 12 expected, standard deviation 2.9
+    shown = world.writer.impressions
+    assert all(page.band is Band.TAIL for page in shown[:80])
+    assert all(page.chance == pytest.approx(0.3) for page in shown[:80])
+    assert shown[80].band is Band.HEAD
+    assert shown[80].chance < 0.05
+    assert (unknown["arm"], shown[81].band, shown[81].chance) == ("stable", None, 0.0)
