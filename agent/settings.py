@@ -149,6 +149,15 @@ class LearnerSettings(Section):
     """Of those, queries to which nothing is to be added."""
     silence_weight: float = Field(0.1, ge=0, le=1)
     """Of a verified empty rewrite, in place of its gain."""
+    direct_a_step: int = Field(0, ge=0)
+    """Pages of the explore arm mixed into a step, each with the weight of a group; 0: what shoppers prefer
+    there does not teach."""
+    direct_max_versions: int = Field(100, ge=0)
+    """A page whose rewrite is of a version further off from ours is dropped."""
+    direct_max_age_s: float = Field(2 * 86_400, gt=0)
+    """A page shown longer ago is dropped."""
+    direct_min_effective: float = Field(0.2, ge=0, le=1)
+    """Effective sample size over pages of a step, below which its pages are left out."""
     fresh_share: float = Field(0.7, ge=0, le=1)
     """Of a step's queries, those whose evidence moved; the others keep what is known."""
     gate_queries: int = Field(24, ge=1)

@@ -19,6 +19,7 @@ from ray.rllib.utils.metrics import (
 from typing_extensions import override
 
 from agent.learner.connector import PackGroups
+from agent.learner.direct import split
 from agent.learner.episodes import set_advantages
 from agent.learner.learner import RewriteLearner
 from agent.learner.module import RewriteModule
@@ -34,6 +35,7 @@ class RewriteGRPOConfig(AlgorithmConfig):  # type: ignore[misc]  # RLlib is not 
     def __init__(self, algo_class: type[Algorithm] | None = None) -> None:
         super().__init__(algo_class=algo_class or RewriteGRPO)
         self.scale = 1.0
+        self.direct_min_effective = 0.0
         self.env_runner_cls = RewriteRunner
         self.num_env_runners = 0
         self.grad_clip, self.grad_clip_by = GRAD_CLIP, "global_norm"
@@ -46,6 +48,7 @@ class RewriteGRPOConfig(AlgorithmConfig):  # type: ignore[misc]  # RLlib is not 
         """Return the configuration for the parts entered under the name."""
         config = cls()
         config.scale = settings.learner.imitation_scale
+        config.direct_min_effective = settings.learner.direct_min_effective
         config.lr = settings.learner.lr
         config.num_learners = settings.learner.learners
         config.env_config = {"parts": parts}
@@ -99,7 +102,7 @@ class RewriteGRPO(Algorithm):  # type: ignore[misc]  # RLlib is not typed
         learners = max(1, self.config.num_learners)
         if len(episodes) < learners:  # an empty shard stops the other learners in all-reduce
             return
-        set_advantages(episodes, scale=self.config.scale, learners=learners)
+        set_advantages(split(episodes, learners=learners), scale=self.config.scale, learners=learners)
         self.updates += 1
         with self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER)):
             results = self.learner_group.update(

@@ -12,10 +12,12 @@ from ray.rllib.core import ALL_MODULES
 from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from typing_extensions import override
 
+from agent.learner.direct import DirectTargets, direct_loss
 from agent.learner.loss import Targets, mixed_group_loss
 from agent.learner.module import LOGPROBS
 
 SKIPPED = "skipped_updates"
+EFFECTIVE = "direct_effective"
 
 
 class RewriteLearner(TorchLearner):  # type: ignore[misc]  # RLlib is not typed
@@ -44,7 +46,15 @@ class RewriteLearner(TorchLearner):  # type: ignore[misc]  # RLlib is not typed
         """Return the mixed group's loss."""
         mask, targets = batch["completion_mask"], Targets.of(dict(batch))
         loss = mixed_group_loss(fwd_out[LOGPROBS], mask, targets)
+        loss = loss + self._direct(batch, fwd_out[LOGPROBS], config.direct_min_effective)
         self.metrics.log_value((module_id, "loss"), loss.item(), window=1)
+        return loss
+
+    def _direct(self, batch: Mapping[str, Any], logprobs: torch.Tensor, least: float) -> torch.Tensor:
+        targets = DirectTargets.of(dict(batch))
+        loss, effective = direct_loss(logprobs, batch["completion_mask"], targets, min_effective=least)
+        if effective is not None:
+            self.metrics.log_value((ALL_MODULES, EFFECTIVE), effective, window=20)
         return loss
 
     @override

@@ -19,11 +19,13 @@ from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME, WEIGHTS_SEQ_
 from typing_extensions import override
 
 from agent.errors import Corrupt, SearchFailed
+from agent.learner.direct import Baseline, direct_episode
 from agent.learner.episodes import episodes_of
 from agent.learner.parts import Parts, parts_of
 from agent.learner.replay import Waiting
 from agent.learner.rollout import Rollout, prompt_for, rewards, snapshot, targets_for
 from agent.policy.prompt import Prompt
+from feedback.errors import REDIS_TRANSIENT
 from feedback.records import Rewrite
 
 log = structlog.get_logger()
@@ -38,6 +40,7 @@ class RewriteRunner(EnvRunner):  # type: ignore[misc]  # RLlib is not typed
         if parts is None:
             raise Corrupt("the environment runner works in the learner's own process only")
         self.parts: Parts = parts
+        self.baseline = Baseline()
         self.steps = 0
         self.failed_searches = 0
         self.last: list[Rollout] = []
@@ -50,11 +53,24 @@ class RewriteRunner(EnvRunner):  # type: ignore[misc]  # RLlib is not typed
         """Return one step's episodes; none where there is no evidence or a search failed."""
         self.last = self._rollouts()
         episodes = [e for rollout in self.last for e in episodes_of(rollout, self.parts.policy)]
+        episodes += self._direct()
         own = [reward for rollout in self.last for reward in rollout.rewards]
         self.metrics.log_value(NUM_ENV_STEPS_SAMPLED_LIFETIME, len(episodes), reduce="lifetime_sum")
         if own:
             self.metrics.log_value("reward_mean", sum(own) / len(own), window=20)
         return episodes
+
+    def _direct(self) -> list[SingleAgentEpisode]:
+        """Return pages of the explore arm; none while Redis is away."""
+        parts, n = self.parts, self.parts.settings.learner.direct_a_step
+        if parts.direct is None:
+            return []
+        try:
+            pages = parts.bridge.run(parts.direct.take(n))
+        except REDIS_TRANSIENT as error:
+            log.warning("direct.failed", reason=str(error))
+            return []
+        return [direct_episode(page, parts.policy, self.baseline) for page in pages]
 
     def _rollouts(self) -> list[Rollout]:
         parts, settings = self.parts, self.parts.settings.learner

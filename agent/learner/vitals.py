@@ -9,7 +9,7 @@ import numpy as np
 from ray.rllib.core import ALL_MODULES
 from ray.rllib.utils.metrics import LEARNER_RESULTS
 
-from agent.learner.learner import SKIPPED
+from agent.learner.learner import EFFECTIVE, SKIPPED
 from agent.learner.rollout import Rollout
 from feedback.records import Manifest
 
@@ -29,6 +29,8 @@ class Vitals:
     """Queries whose evidence moved and that were not learned from since."""
     skipped: int = 0
     """Updates dropped because a gradient was not finite."""
+    direct: dict[str, float] = field(default_factory=dict)
+    """Explore pages learned from (``taken``), dropped by reason, and their effective share lately."""
     steps: deque[tuple[int, float, float]] = field(default_factory=lambda: deque(maxlen=LATELY))
     """Own samples, sum of their rewards, seconds; of each of the last steps."""
     click_to_weights_s: deque[float] = field(default_factory=lambda: deque(maxlen=10_000))
@@ -38,7 +40,10 @@ class Vitals:
         """Take in one step."""
         scores = [reward for rollout in rollouts for reward in rollout.rewards]
         self.steps.append((len(scores), sum(scores), step_s))
-        skipped = result.get(LEARNER_RESULTS, {}).get(ALL_MODULES, {}).get(SKIPPED)
+        told = result.get(LEARNER_RESULTS, {}).get(ALL_MODULES, {})
+        if told.get(EFFECTIVE) is not None:
+            self.direct["effective"] = float(told[EFFECTIVE])
+        skipped = told.get(SKIPPED)
         self.skipped = self.skipped if skipped is None else int(skipped)
 
     def promoted(self, manifest: Manifest, clicks_at_ms: Iterable[int], now_ms: int) -> None:
@@ -57,6 +62,7 @@ class Vitals:
             "waiting": self.waiting,
             "skipped_updates": self.skipped,
         }
+        known |= {f"direct_{name}": value for name, value in self.direct.items()}
         if rollouts:
             known["reward_mean"] = sum(total for _, total, _ in self.steps) / rollouts
         if seconds:
