@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 from explored_pages import DRAWN, explored
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
@@ -144,11 +144,19 @@ STEPS = st.lists(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(steps=STEPS)
+@example(steps=[("add", 3), ("learn", 2), ("half a checkpoint", 0)])
+@example(steps=[("add", 3), ("learn", 2), ("die", 0)])
 async def test_each_page_is_in_the_weights_once_wherever_the_learner_dies(
     redis_url: str, policy: Policy, steps: list[tuple[str, int]]
 ) -> None:
     redis = connect(redis_url)
-    reading = Reading(redis, Keys(tenant=f"t{uuid.uuid4().hex[:10]}", partitions=2), policy)
+    try:
+        await play(Reading(redis, Keys(tenant=f"t{uuid.uuid4().hex[:10]}", partitions=2), policy), steps)
+    finally:
+        await redis.aclose()
+
+
+async def play(reading: Reading, steps: list[tuple[str, int]]) -> None:
     await reading.born()
     added: list[str] = []
     for step, n in steps:
@@ -171,4 +179,3 @@ async def test_each_page_is_in_the_weights_once_wherever_the_learner_dies(
     reading.checkpoint()
     await reading.source.acknowledge()
     assert await reading.pending() == 0
-    await redis.aclose()
