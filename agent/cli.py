@@ -236,21 +236,26 @@ def learner(config: Config = None) -> None:
 def exploration(
     days: Annotated[int, typer.Option(min=1, help="Looked back, today among them.")] = 7,
     *,
+    policies: Annotated[
+        str,
+        typer.Option(help="Of samples, proposals, likeliest and latest (needs the model); comma between."),
+    ] = "samples,proposals,likeliest",
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
     config: Config = None,
 ) -> None:
-    """Tell how much is tried out on shoppers, where, and what it costs them in clicks a search."""
+    """Tell what is tried out on shoppers, what it costs them, and what other policies would be worth."""
     import json
 
     from rich.console import Console
 
-    from agent.evaluate.exploration import read, table
+    from agent.evaluate.exploration import preferences, read, table
 
-    figures = asyncio.run(read(_settings(config, "exploration"), days=days))
+    names = list(dict.fromkeys(name.strip() for name in policies.split(",") if name.strip()))
+    figures = asyncio.run(read(_settings(config, "exploration"), days=days, policies=names))
     if as_json:
         typer.echo(json.dumps(figures))
     else:
-        Console().print(table(figures))
+        Console().print(table(figures), preferences(figures))
 
 
 def _settings(config: Path | None, process: str) -> Settings:

@@ -5,21 +5,32 @@ import json
 import os
 import sys
 import time
+from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
+from explored_pages import explored
 from prometheus_client import REGISTRY
 
+from agent.errors import Permanent
+from agent.evaluate.exploration import read
+from agent.evaluate.offpolicy import Method
+from agent.policy.model import Policy
+from agent.policy.prompt import PROMPT_VERSION, Prompt
+from agent.settings import PolicySettings, Settings
+from agent.weights import AdapterStore
 from feedback.clock import ManualClock
 from feedback.collector import Collector
 from feedback.keys import Keys
 from feedback.popularity import Popularity, band_of
-from feedback.records import Action, Arm, Band, Event, Impression, Rung
-from feedback.settings import FeedbackSettings
+from feedback.records import Action, Arm, Band, Choice, Draw, Event, Impression, Rung
+from feedback.settings import FeedbackSettings, RedisSettings
 from feedback.spending import Spending
 from feedback.stores import connect
-from feedback.streams import StreamWriter
+from feedback.streams import FIELD, StreamWriter
 
+TINY = PolicySettings(model="tiny", lora_layers=2)
 SETTINGS = FeedbackSettings(head_searches=50, torso_searches=10)
 
 
@@ -103,3 +114,39 @@ async def test_what_exploring_costs_is_a_metric_and_a_command(redis_url: str, te
     told = await asyncio.create_subprocess_exec(*command, env=env, stdout=asyncio.subprocess.PIPE)
     said, _ = await told.communicate()
     assert json.loads(said)["bands"]["all"] == whole.figures()
+
+
+async def test_what_explore_pages_tell_of_other_policies(redis_url: str, tenant: str, tmp_path: Path) -> None:
+    settings = Settings(
+        tenant=tenant, data_dir=tmp_path, redis=RedisSettings(state_url=redis_url), policy=TINY
+    )
+    policy, prompt = Policy.load(TINY), Prompt(query="couch")
+    AdapterStore(settings.weights_dir).save(3, policy.adapter_state())
+    samples = policy.sample([prompt], n=2, seed=0)[0]
+    redis = connect(redis_url)
+    for i in range(600):  # the first sample's page is liked as often as not, the second's always
+        draw = Draw(
+            choices=tuple(
+                Choice(
+                    text=s.text, token_ids=s.token_ids, logprob=sum(s.token_logprobs), probability=0.5, page=n
+                )
+                for n, s in enumerate(samples, start=1)
+            ),
+            taken=i % 2,
+            base_model=policy.base_model,
+            prompt_version=PROMPT_VERSION,
+        )
+        page = msgspec.structs.replace(
+            explored(query_id=f"q{i}", client=f"c{i % 90}", rewrite=samples[i % 2]),
+            draw=draw,
+            preference=1.0 if i % 2 else (-1.0 if i % 4 else 1.0),
+        )
+        await redis.xadd(settings.keys.explored(i % 8), {FIELD: msgspec.json.encode(page)})
+    await redis.aclose()
+    told = (await read(settings, days=1, policies=["samples", "proposals", "latest"]))["policies"]
+    assert told["samples"]["snips"]["value"] == pytest.approx(0.5)
+    assert told["samples"]["effective"] == pytest.approx(600)
+    assert told["proposals"] == {"pages": 0, "effective": 0.0, **dict.fromkeys(get_args(Method))}
+    assert told["latest"]["snips"]["value"] == pytest.approx(0.5, abs=1e-3)  # the same weights
+    with pytest.raises(Permanent, match="'lates' is none of samples"):
+        await read(settings, days=1, policies=["lates"])
