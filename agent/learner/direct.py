@@ -40,11 +40,11 @@ class Baseline:
     known: dict[Band | None, tuple[float, float]] = field(default_factory=dict)
     """Mean and pages behind it."""
 
-    def of(self, page: Explored) -> float:
-        """Return the mean before this page, and take it in."""
-        mean, pages = self.known.get(page.band, (0.0, PRIOR))
+    def of(self, band: Band | None, preference: float) -> float:
+        """Return the band's mean before this page, and take the page in."""
+        mean, pages = self.known.get(band, (0.0, PRIOR))
         pages = min(pages + 1, MEMORY)
-        self.known[page.band] = (mean + (page.preference - mean) / pages, pages)
+        self.known[band] = (mean + (preference - mean) / pages, pages)
         return mean
 
 
@@ -64,7 +64,10 @@ def direct_episode(page: Explored, policy: Policy, baseline: Baseline) -> Single
     prompt = Prompt(query=page.query, examples=page.draw.examples, form=page.form)
     observation = np.asarray(policy.encoder.prompt(prompt), np.int64)
     episode = _episode(observation, page.rewrite.token_ids, page.preference, {IMITATION: 0.0})
-    lone = Lone(behaviour=sum(page.rewrite.token_logprobs), advantage=page.preference - baseline.of(page))
+    lone = Lone(
+        behaviour=sum(page.rewrite.token_logprobs),
+        advantage=page.preference - baseline.of(page.band, page.preference),
+    )
     nothing = {ADVANTAGE: 0.0, IMITATION: 0.0, SHARE: 0.0}
     episode.custom_data.update({GROUP: uuid.uuid4().hex, PROMPT: prompt, DIRECT: lone, **nothing})
     return episode

@@ -1,6 +1,7 @@
 """Off-policy estimates from explore pages: lists by hand, and the truth of a simulated arm."""
 
 import random
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -24,7 +25,7 @@ POOL = (
 )
 
 
-def page(taken: int, preferred: float = 0.0, *, pool: tuple[Choice, ...] = POOL, **more: str) -> Explored:
+def page(taken: int, preferred: float = 0.0, *, pool: tuple[Choice, ...] = POOL, **more: Any) -> Explored:  # noqa: ANN401
     base = explored(**{"query": "couch", **more}, preference=preferred)
     return msgspec.structs.replace(base, draw=msgspec.structs.replace(base.draw, choices=pool, taken=taken))
 

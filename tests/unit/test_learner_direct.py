@@ -74,12 +74,12 @@ def test_weights_too_large_for_a_float_still_have_an_effective_share() -> None:
 
 def test_the_baseline_is_the_mean_of_the_band_before_the_page() -> None:
     baseline = Baseline()
-    assert baseline.of(explored(preference=1.0, band=Band.TAIL)) == 0
-    assert baseline.of(explored(preference=1.0, band=Band.TAIL)) == pytest.approx(1 / 21)  # 20 of nothing
-    assert baseline.of(explored(preference=1.0, band=Band.HEAD)) == 0
+    assert baseline.of(Band.TAIL, 1.0) == 0
+    assert baseline.of(Band.TAIL, 1.0) == pytest.approx(1 / 21)  # 20 of nothing
+    assert baseline.of(Band.HEAD, 1.0) == 0
     for _ in range(5000):
-        baseline.of(explored(preference=0.5, band=Band.TAIL))
-    assert baseline.of(explored(preference=0.5, band=Band.TAIL)) == pytest.approx(0.5, abs=1e-3)
+        baseline.of(Band.TAIL, 0.5)
+    assert baseline.of(Band.TAIL, 0.5) == pytest.approx(0.5, abs=1e-3)
 
 
 @pytest.fixture(name="policy", scope="module")
