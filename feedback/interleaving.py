@@ -1,15 +1,16 @@
 """Two lists as one page, and what its clicks say of them. Pure.
 
 Guarantees that the same seed drafts the same page; that swapping the lists turns the sign of a preference;
-that equal lists get none; and that clicks which depend on the rank alone give 0 on average over the drafts,
-whatever the lists.
+that equal lists get none; and that clicks which depend on the rank alone give 0 on average over the drafts
+of any two lists that are as long as the page.
 
 Team drafting after Radlinski, Kurup and Joachims (CIKM 2008); credit is marginalised over all drafts that
 could have given the page (Hofmann, Whiteson and de Rijke, TOIS 2013). An object of the common prefix, or one
 that both lists show within one rank, belongs to neither team. Left at that, clicks at random would prefer the
 list with more objects of its own: one new object before an unchanged list gets every credit there is. So a
 click counts by how far what was shown at its rank differs from what the round's other coin would have shown
-there, halved: both objects of their own: 1; one against an object of both lists: 1/2; the same object: 0.
+there, halved: both objects of their own: 1; one against an object of both lists, or against nothing, where
+the other list has run out: 1/2; the same object: 0.
 """
 
 import random
@@ -97,9 +98,10 @@ def credit(raw: Sequence[str], rewritten: Sequence[str], shown: Sequence[str]) -
     for step in steps:
         weight = reach[step.start] * COIN * leave[step.end] / leave[0]
         for i, pick in enumerate(step.picks):
-            # A rank that the other coin leaves to the next round tells nothing: its only list picks it.
             other = step.otherwise[i] if i < len(step.otherwise) else pick
-            found[step.start + i] += weight * (_value(pick, shared) - _value(other, shared)) / 2
+            # The same team under either coin: the other list has nothing left to set against it.
+            against = 0.0 if other == pick else _value(other, shared)
+            found[step.start + i] += weight * (_value(pick, shared) - against) / 2
     return found
 
 

@@ -47,6 +47,7 @@ def test_equal_lists_get_no_preference(ranked: list[str], clicked: set[str]) -> 
 def test_clicks_that_depend_on_the_rank_alone_prefer_neither_list(
     raw: list[str], other: list[str], size: int, chance: list[float]
 ) -> None:
+    size = min(size, len(raw), len(other))
     total = 0.0
     for page, n in drafts(raw, other, size).items():
         for clicks in product((False, True), repeat=len(page)):
@@ -78,6 +79,14 @@ def test_an_object_before_an_unchanged_list_counts_half_and_so_does_what_stands_
     # n is the rewrite's own; a and b are one rank apart in the two lists, so they belong to neither team.
     assert credit("ab", "na", "na") == [0.5, -0.5]
     assert credit("ab", "na", "an") == [-0.5, 0.5]
+
+
+def test_an_object_where_the_other_list_has_run_out_counts_half() -> None:
+    assert credit("", "xy", "xy") == [0.5, 0.5]
+    assert credit("ab", "abxy", "abxy") == [0.0, 0.0, 0.5, 0.5]
+    # x came from either list, and y from the longer one whatever the coins
+    assert credit("x", "xy", "xy") == [0.0, 0.5]
+    assert preference("ab", "", "ab", {"b"}) == -0.5
 
 
 def test_a_page_that_no_draft_gives_is_refused() -> None:
