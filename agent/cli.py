@@ -232,6 +232,32 @@ def learner(config: Config = None) -> None:
     _until_told(lambda stop: run(settings, stop, gate.judge))
 
 
+@app.command()
+def exploration(
+    days: Annotated[int, typer.Option(min=1, help="Looked back, today among them.")] = 7,
+    *,
+    policies: Annotated[
+        str,
+        typer.Option(help="Of samples, proposals, likeliest and latest (needs the model); comma between."),
+    ] = "samples,proposals,likeliest",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+    config: Config = None,
+) -> None:
+    """Tell what is tried out on shoppers, what it costs them, and what other policies would be worth."""
+    import json
+
+    from rich.console import Console
+
+    from agent.evaluate.exploration import preferences, read, table
+
+    names = list(dict.fromkeys(name.strip() for name in policies.split(",") if name.strip()))
+    figures = asyncio.run(read(_settings(config, "exploration"), days=days, policies=names))
+    if as_json:
+        typer.echo(json.dumps(figures))
+    else:
+        Console().print(table(figures), preferences(figures))
+
+
 def _settings(config: Path | None, process: str) -> Settings:
     from agent.logs import configure
 

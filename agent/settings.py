@@ -9,7 +9,7 @@ import os
 import tomllib
 from collections.abc import Set as AbstractSet
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
@@ -17,6 +17,7 @@ from typing_extensions import override
 
 from agent.errors import Permanent
 from feedback.keys import Keys
+from feedback.records import Band
 from feedback.settings import FeedbackSettings, RedisSettings, Section
 
 PREFIX = "UNSEEN_"
@@ -82,6 +83,15 @@ class ServeSettings(Section):
     cache_ttl_s: float = Field(86_400, gt=0)
     holdback_share: float = Field(0.1, ge=0, lt=1)
     explore_share: float = Field(0.1, ge=0, lt=1)
+    """Of all searches, at most, that may be tried out; where in the traffic follows from how thin the
+    evidence is."""
+    explore_most: float = Field(0.5, ge=0, le=1)
+    """Of one query's searches, at most."""
+    explore_prior_searches: float = Field(8.0, gt=0)
+    """Effective searches at which a query's doubt is down to .7 of that of a query nobody asked."""
+    explore_weight: dict[Band, Annotated[float, Field(ge=0)]] = dict.fromkeys(Band, 1.0)
+    """Of the share, how much goes to searches of queries of the head, torso and tail (see
+    feedback.head_searches), beside what their doubt says."""
     raw_share: float = Field(0.1, ge=0, lt=1)
     """Of the searches for a query with a verified rewrite that get raw, so that it can be judged again."""
     nearest_similarity: float = Field(0.4, gt=0, le=1)
@@ -97,12 +107,16 @@ class ServeSettings(Section):
     impression_buffer: int = Field(10_000, ge=1)
     pool_samples: int = Field(4, ge=0, le=16)
     """Sampled ahead for a query, when idle, for the explore arm to draw from; 0 makes none."""
+    lists_max_age_s: float = Field(600, ge=0)
+    """How long the explore arm takes it for granted which page a rewrite finds that it did not draw."""
     poll_s: float = Field(0.5, gt=0)
 
     @model_validator(mode="after")
     def _arms_fit(self) -> Self:
         if self.holdback_share + self.explore_share > 1:
             raise ValueError("holdback_share and explore_share are more than 1 together")
+        if missing := [band.value for band in Band if band not in self.explore_weight]:
+            raise ValueError(f"explore_weight: names no weight for {', '.join(missing)}")
         return self
 
 
@@ -150,6 +164,15 @@ class LearnerSettings(Section):
     """Of those, queries to which nothing is to be added."""
     silence_weight: float = Field(0.1, ge=0, le=1)
     """Of a verified empty rewrite, in place of its gain."""
+    direct_a_step: int = Field(0, ge=0)
+    """Pages of the explore arm mixed into a step, each with the weight of a group; 0: what shoppers prefer
+    there does not teach."""
+    direct_max_versions: int = Field(100, ge=0)
+    """A page whose rewrite is of a version further off from ours is dropped."""
+    direct_max_age_s: float = Field(2 * 86_400, gt=0)
+    """A page shown longer ago is dropped."""
+    direct_min_effective: float = Field(0.2, ge=0, le=1)
+    """Effective sample size over pages of a step, below which its pages are left out."""
     fresh_share: float = Field(0.7, ge=0, le=1)
     """Of a step's queries, those whose evidence moved; the others keep what is known."""
     redraws: int = Field(2, ge=0)

@@ -25,6 +25,7 @@ from feedback.evidence import load_decay
 from feedback.join import Bounds, Joined, join
 from feedback.keys import Keys
 from feedback.ledger import Increments, rows
+from feedback.maturing import Maturing
 from feedback.partition import Before, Partition
 from feedback.ranks import RankReader
 from feedback.records import Action
@@ -55,6 +56,7 @@ class Collector:
         self._clock = clock
         self._writer = StreamWriter(redis, keys, settings)
         self._ranks = RankReader(redis, keys, settings, clock)
+        self._maturing = Maturing(redis, keys, settings, clock)
         numbers = range(keys.partitions) if partitions is None else partitions
         self._partitions = [Partition(redis, keys, settings, p) for p in numbers]
         self._owned: set[int] = set()
@@ -88,7 +90,11 @@ class Collector:
         applied = 0
         for partition in self._partitions:
             if await self._own(partition):
-                applied += await self._collect(partition)
+                read_at_ms, read_new = self._clock(), partition.number in self._clean
+                read = await self._collect(partition)
+                full = any(len(ids) >= self._settings.batch for ids in read.ids.values())
+                await self._maturing.step(partition, read_at_ms, caught_up=read_new and not full)
+                applied += len(read)
         return applied
 
     async def release(self) -> None:
@@ -113,7 +119,8 @@ class Collector:
         metrics.PARTITIONS.set(len(self._owned))
         return held
 
-    async def _collect(self, partition: Partition) -> int:
+    async def _collect(self, partition: Partition) -> Entries:
+        """Apply one batch and return it."""
         entries = Entries()
         if partition.number not in self._clean:
             entries = await partition.read(pending=True)
@@ -121,12 +128,12 @@ class Collector:
             self._clean.add(partition.number)
             entries = await partition.read(pending=False)
         if not entries:
-            return 0
+            return entries
         self._clean.discard(partition.number)
         with metrics.BATCH_SECONDS.time():
             await self._apply(partition, entries)
         self._clean.add(partition.number)
-        return len(entries)
+        return entries
 
     async def _apply(self, partition: Partition, entries: Entries) -> None:
         now_ms = self._clock()

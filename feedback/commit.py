@@ -108,6 +108,13 @@ class Queue:
         for page in joined.kept:
             self._pipe.hset(self._join(page.query_id), PAGE.decode(), msgspec.json.encode(page))
             self._pipe.expire(self._join(page.query_id), ttl_s)
+        due = {
+            page.query_id: page.shown_at_ms + self._settings.click_window_s * 1000
+            for page in joined.shown
+            if page.draw is not None
+        }
+        if due:
+            self._pipe.zadd(self._keys.exploring(self._partition), due)
         for acted in joined.acted:
             if acted.page:
                 self._pipe.hset(self._join(acted.page.query_id), done_field(acted.event), "")

@@ -12,6 +12,9 @@ State URL (no eviction)                       writer      bound                 
   unseen:{t:p}:seen                zset       collector   one an id in the window   dedupe window
   unseen:{t:p}:join:<query_id>     hash       collector   one a page                join window
   unseen:{t:p}:waiting             zset       collector   pages not yet come        join window
+  unseen:{t:p}:exploring           zset       collector   explore pages             click window
+  unseen:{t:p}:explored            stream     collector   settings.explored_maxlen  -
+  unseen:{t:p}:watched             string     collector   1                         -
   unseen:{t:p}:session:<session>   zset       collector   50 queries                reformulation window
   unseen:{t:p}:ledger:<day>        stream     collector   one an action             settings.ledger_days
   unseen:{t:p}:evidence:<q>        hash       collector   settings.objects_a_query  -
@@ -103,6 +106,18 @@ class Keys:
         """Sorted set of query_ids whose events wait for their page, by the time they began to wait."""
         return self._p(partition, "waiting")
 
+    def exploring(self, partition: int) -> str:
+        """Sorted set of query_ids of explore pages, by the time until which their clicks are waited for."""
+        return self._p(partition, "exploring")
+
+    def explored(self, partition: int) -> str:
+        """Stream of Explored; the learner reads it as a consumer group."""
+        return self._p(partition, "explored")
+
+    def watched(self, partition: int) -> str:
+        """Since when the streams were seen without a gap, and when last: ``<ms>:<ms>``."""
+        return self._p(partition, "watched")
+
     def session(self, session_id: str) -> str:
         """Sorted set of a session's queries by time; partitioned by session."""
         return self._p(bucket(session_id, self.partitions, salt="session"), f"session:{digest(session_id)}")
@@ -192,5 +207,5 @@ class Keys:
         return self._p(self.partition_of(query), f"rewrite:{template}:{segment}:{history}:{digest(query)}")
 
     def pool(self, query: str, *, template: str, segment: str) -> str:
-        """Samples made ahead for the explore arm (list of Rewrite)."""
+        """Samples made ahead for the explore arm (SamplePool)."""
         return self._p(self.partition_of(query), f"pool:{template}:{segment}:{digest(query)}")

@@ -18,7 +18,7 @@ from feedback.evidence import ACTION_MEASURE, fold_of, query_field
 from feedback.join import Acted, Joined
 from feedback.keys import Keys
 from feedback.propensity import examination
-from feedback.records import Action, Arm, Impression, Refinement, Rung
+from feedback.records import Action, Arm, Band, Impression, Refinement, Rung
 from feedback.sessions import is_unshaped
 from feedback.settings import FeedbackSettings
 from feedback.text import digest, normalise
@@ -47,6 +47,9 @@ class LedgerRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     rank: int = 0
     """Where an action's object was shown; 0 in a played log."""
     unshaped: bool = False
+    band: Band | None = None
+    chance: float = 0.0
+    """Of a page: see Impression."""
     text: str = ""
     """What a refinement typed next."""
     clicked: str = ""
@@ -86,6 +89,8 @@ def _of_page(page: Impression) -> LedgerRow:
         at_ms=page.shown_at_ms,
         rewritten=is_rewritten(page),
         object_ids=page.object_ids,
+        band=page.band,
+        chance=page.chance,
     )
 
 

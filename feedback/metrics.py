@@ -20,6 +20,19 @@ CLICK_LAG_SECONDS = Histogram(
     "From a click to its place in the evidence.",
     buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600),
 )
+EXPLORED_SHARE = Gauge(
+    "unseen_explored_ratio", "Searches of the explore arm among those it may get, by band.", ["band"]
+)
+EXPLORE_CLICKS = Gauge(
+    "unseen_explore_clicks_per_search",
+    "Clicks a search of the explore arm, and of the stable arm on the same queries, by band.",
+    ["band", "arm"],
+)
+EXPLORE_COST = Gauge(
+    "unseen_explore_cost_clicks_per_search",
+    "Clicks a search that exploring takes from shoppers, by band: mean, low and high (95 %).",
+    ["band", "bound"],
+)
 PARTITIONS = Gauge("unseen_collector_partitions", "Partitions whose lease this process holds.")
 EXAMINATION = Gauge("unseen_examination_ratio", "Estimated probability that a rank is looked at.", ["rank"])
 RANKS_JOINED = Gauge(

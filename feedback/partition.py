@@ -5,13 +5,15 @@ another owner. What goes to other slots (sessions, refinements) goes before it a
 set members, and records that are deduped by id.
 """
 
+import contextlib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
 import msgspec
 from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
 from redis.exceptions import WatchError
 
 from feedback.commit import GROUP, Effects, Queue
@@ -135,19 +137,29 @@ class Partition:
             Deposed: the partition has another owner; nothing was written.
             redis errors: nothing is known; reading what is pending tells.
         """
+        async with self.transaction() as pipe:
+            bounded = Queue(pipe, self._keys, self._settings, self.number).add(effects, now_ms)
+            replies = await pipe.execute()
+        for i, key in bounded.items():
+            if replies[i] > 0:
+                await self._prune(key, effects.added.bounds[key])
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Pipeline]:
+        """Give a transaction that the caller fills and executes; it fails once another owns the partition.
+
+        Raises:
+            Deposed: see there; nothing was written.
+        """
         async with self._redis.pipeline(transaction=True) as pipe:
             await pipe.watch(self.lease.key)
             if await pipe.get(self.lease.key) != self.lease.token:
                 raise Deposed(f"partition {self.number} has another owner")
             pipe.multi()  # type: ignore[no-untyped-call]
-            bounded = Queue(pipe, self._keys, self._settings, self.number).add(effects, now_ms)
             try:
-                replies = await pipe.execute()
+                yield pipe
             except WatchError as error:
                 raise Deposed(f"partition {self.number} changed its owner") from error
-        for i, key in bounded.items():
-            if replies[i] > 0:
-                await self._prune(key, effects.added.bounds[key])
 
     async def _prune(self, key: str, bound: int) -> None:
         """Drop the lightest members of a hash that has more than its bound."""

@@ -1,4 +1,4 @@
-"""The collector's process: folds pages and events into evidence, and estimates how ranks are looked at."""
+"""The collector's process: evidence from pages and events, how ranks are looked at, what exploring costs."""
 
 import asyncio
 
@@ -7,6 +7,7 @@ from feedback.collector import Collector
 from feedback.keys import Keys
 from feedback.ranks import RankEstimator
 from feedback.settings import FeedbackSettings, RedisSettings
+from feedback.spending import Spending
 from feedback.stores import connect
 
 
@@ -20,6 +21,7 @@ async def run(redis: RedisSettings, settings: FeedbackSettings, keys: Keys, stop
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(RankEstimator(connection, keys, settings, wall_clock).run(stop))
+            group.create_task(Spending(connection, keys, settings, wall_clock).run(stop))
             group.create_task(Collector(connection, keys, settings, wall_clock).run(stop))
     except ExceptionGroup as failed:
         raise failed.exceptions[0] from failed

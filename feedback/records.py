@@ -46,6 +46,14 @@ class Action(StrEnum):
     PURCHASE = "purchase"
 
 
+class Band(StrEnum):
+    """How often a query is asked."""
+
+    HEAD = "head"
+    TORSO = "torso"
+    TAIL = "tail"
+
+
 class Rewrite(msgspec.Struct, frozen=True, kw_only=True):
     """One action of the policy: what it wrote, and how likely it was."""
 
@@ -58,6 +66,35 @@ class Rewrite(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 0
     """The policy's version; 0 is the base model."""
     made_at_ms: int = 0
+
+
+class Choice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A rewrite that the explore arm could have drawn for a page."""
+
+    text: str
+    token_ids: tuple[int, ...] = ()
+    """Empty: a shopper's proposal, which no policy wrote."""
+    logprob: float = 0.0
+    """Of the whole rewrite under the policy that wrote it, nats; 0 for a proposal."""
+    version: int = 0
+    probability: float
+    """That it was drawn; those of a draw sum to 1."""
+    page: int = 0
+    """Choices that find the same top 10 have the same number; 0 is the raw query's."""
+
+
+class Draw(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How the explore arm came to a page: at most the pool's samples and the verifier's proposals."""
+
+    choices: tuple[Choice, ...]
+    taken: int
+    """Which of them was drawn."""
+    object_ids: tuple[str, ...] = ()
+    """What it found, best first, as many as the page has; the page holds it interleaved with raw."""
+    examples: tuple[tuple[str, str], ...] = ()
+    """That stood in the prompt of the policy's own choices."""
+    base_model: str = ""
+    prompt_version: str = ""
 
 
 class Impression(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,6 +122,12 @@ class Impression(msgspec.Struct, frozen=True, kw_only=True):
     """The raw list's first page where it is known; equal to object_ids when raw was shown."""
     teams: tuple[str, ...] = ()
     """Team-draft interleaving: per shown object 'raw', 'rewrite' or 'both'; empty when not interleaved."""
+    band: Band | None = None
+    """None: not known when it was shown."""
+    chance: float = 0.0
+    """That this page would explore, of a client outside holdback; 0 where nothing was to be decided."""
+    draw: Draw | None = None
+    """Only where the explore arm drew."""
     purpose: str = "search"
     application: str = ""
 
@@ -132,6 +175,33 @@ class Refinement(msgspec.Struct, frozen=True, kw_only=True):
     """The one clicked there."""
 
 
+class Explored(msgspec.Struct, frozen=True, kw_only=True):
+    """A page of the explore arm whose time for clicks is over: what shoppers preferred."""
+
+    schema: int = 1
+    query_id: str
+    tenant: str = "default"
+    segment: str = "all"
+    band: Band | None = None
+    query: str
+    """Normalised."""
+    client: str
+    """A digest."""
+    shown_at_ms: int
+    form: Form = Form.ADD
+    template: str = "default"
+    draw: Draw
+    """Without its objects."""
+    rewrite: Rewrite
+    """What was drawn, with the log-probability of each token."""
+    interleaved: bool
+    """False: the drawn list was the raw one, so that nothing could be preferred."""
+    preference: float
+    """Of the drawn list over raw, in [-1, 1] (`feedback.interleaving`)."""
+    clicks: int
+    """Objects of the page that were clicked."""
+
+
 class RankEstimate(msgspec.Struct, frozen=True, kw_only=True):
     """How likely each rank is looked at, and what that rests on (`feedback.propensity`)."""
 
@@ -174,6 +244,16 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
     """False: too little is known for a verdict; only the proposals count."""
     seq: int = 0
     """The verifier's own sequence number; rises with every change, so that readers can follow."""
+
+
+class SamplePool(msgspec.Struct, frozen=True, kw_only=True):
+    """The policy's samples for a query, made ahead for the explore arm, and the prompt that they answer."""
+
+    schema: int = 1
+    samples: tuple[Rewrite, ...] = ()
+    examples: tuple[tuple[str, str], ...] = ()
+    base_model: str = ""
+    prompt_version: str = ""
 
 
 class CachedRewrite(msgspec.Struct, frozen=True, kw_only=True):

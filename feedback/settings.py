@@ -1,8 +1,8 @@
 """Settings of the event path: frozen sections, each handed to the constructor that needs it."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from feedback.records import Action
 
@@ -43,6 +43,17 @@ class FeedbackSettings(Section):
     """How long a page and its events wait for each other."""
     future_tolerance_s: float = Field(300, ge=0)
     """An event further in the future is refused."""
+    click_window_s: float = Field(1800, gt=0)
+    """How long after an explore page clicks are waited for before it tells what shoppers prefer."""
+    blind_s: float = Field(60, gt=0)
+    """A collector that did not see the streams for so long may have missed clicks: explore pages whose wait
+    it interrupts tell nothing."""
+    explored_maxlen: int = Field(2000, ge=1)
+    """Explore pages kept a partition; the oldest give way."""
+    head_searches: float = Field(200, gt=0)
+    """Effective searches from which a query counts as one of the head."""
+    torso_searches: float = Field(20, gt=0)
+    """The same for the torso; below it is the tail."""
     half_life_s: float = Field(30 * 86_400, gt=0)
     """Of evidence."""
     action_weight: dict[Action, Annotated[float, Field(ge=0)]] = {
@@ -69,3 +80,11 @@ class FeedbackSettings(Section):
     queries_an_object: int = Field(200, ge=10)
     refinements_a_query: int = Field(100, ge=10)
     ledger_days: int = Field(180, ge=1)
+
+    @model_validator(mode="after")
+    def _fit(self) -> Self:
+        if self.click_window_s > self.join_window_s:
+            raise ValueError("click_window_s is longer than join_window_s, after which pages are forgotten")
+        if self.torso_searches >= self.head_searches:
+            raise ValueError("torso_searches must be below head_searches")
+        return self

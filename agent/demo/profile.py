@@ -38,7 +38,7 @@ def settings(
         "tenant": run,
         "data_dir": str(folder),
         "redis": {"state_url": redis.url, "partitions": 2},
-        "feedback": {"block_s": 0.1, "enough_examinations": 0.2},
+        "feedback": {"block_s": 0.1, "enough_examinations": 0.2, "click_window_s": 5.0},  # they click at once
         "opensearch": {"url": opensearch.url, "index": run},
         "serve": {
             "port": port,

@@ -67,6 +67,7 @@ def _loop(report: Mapping[str, Any]) -> Table:
         "searches, clicks, purchases": ", ".join(
             f"{report[name]:,}" for name in ("requests", "clicks", "purchases")
         ),
+        "clicks a search: explored, else": _explored(report["exploration"]["bands"].get("all")),
         "verified rewrites": f"{report['verified']}",
         "weight versions, rollouts a second": f"{report['versions']}, {report['rollouts_per_s']:.1f}",
         "a click to new weights, median / p99": f"{_seconds(wait['median'])} / {_seconds(wait['p99'])}",
@@ -86,6 +87,14 @@ def _examples(report: Mapping[str, Any]) -> Table:
         change = f"{row['raw']:.2f} → {row['learned']:.2f}"
         table.add_row(row["query"], row["rewrite"], row["before"], row["after"], change)
     return table
+
+
+def _explored(cost: Mapping[str, Any] | None) -> str:
+    if cost is None:
+        return "-"
+    both = f"{cost['clicks_a_search']:.2f}, {cost['clicks_a_search_otherwise']:.2f}"
+    low, high = cost["interval"] or (None, None)
+    return both if low is None else f"{both} (cost {low:+.2f} to {high:+.2f})"
 
 
 def _seconds(value: float | None) -> str:

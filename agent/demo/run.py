@@ -27,9 +27,12 @@ from agent.demo.shop import Population, Product, make_shop, never_asked
 from agent.demo.stack import Child, Service, Stack, StackError, free_port, start_opensearch, start_redis
 from agent.demo.traffic import Tally, Traffic
 from agent.demo.view import View
+from agent.evaluate import exploration
 from agent.policy import smollm2
 from agent.retrieval import Catalogue
 from agent.settings import Settings
+from feedback.clock import wall_clock
+from feedback.spending import read_costs
 from feedback.stores import connect, forget
 
 READY_S = 180.0
@@ -197,6 +200,12 @@ async def _judge(
             "median": _known(last.number("learner", "click_to_weights_s_median")),
             "p99": _known(last.number("learner", "click_to_weights_s_p99")),
         },
+        "exploration": exploration.figures(
+            await read_costs(
+                running.redis, running.settings.keys, running.settings.feedback, wall_clock(), days=1
+            ),
+            days=1,
+        ),
         "versions": int(last.number("learner", "version") or 0),
         "rollouts_per_s": last.number("learner", "rollouts_per_s") or 0.0,
         "updates": int(last.number("learner", "updates") or 0),

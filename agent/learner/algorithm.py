@@ -25,6 +25,7 @@ from typing_extensions import override
 from agent.learner import ray_node
 from agent.learner.challengers import estimator_of
 from agent.learner.connector import PackGroups
+from agent.learner.direct import split
 from agent.learner.episodes import set_advantages
 from agent.learner.learner import RewriteLearner
 from agent.learner.module import RewriteModule
@@ -123,9 +124,10 @@ class RewriteGRPO(Algorithm):  # type: ignore[misc]  # RLlib is not typed
 
     def learn(self, episodes: Sequence[SingleAgentEpisode]) -> None:
         """Make one update from whole groups, on however many learners, and hand the weights on."""
+        groups = split(episodes, learners=self.config.num_learners)
         estimator = estimator_of(self.config.learning)
         learners = self.config.num_learners
-        set_advantages(episodes, estimator=estimator, scale=self.config.scale, learners=learners)
+        set_advantages(groups, estimator=estimator, scale=self.config.scale, learners=learners)
         self.updates += 1
         with self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER)):
             results = self.learner_group.update(

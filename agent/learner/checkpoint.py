@@ -28,6 +28,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """The version that this learner promoted last."""
     position: dict[int, int] = {}
     """Newest evidence learned from, by partition."""
+    direct: dict[int, str] = {}
+    """Last explore page learned from or dropped, by partition."""
     newest_click_at_ms: int = 0
     base_model: str = ""
     prompt_version: str = ""

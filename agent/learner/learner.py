@@ -14,6 +14,7 @@ from ray.rllib.core.learner.torch.torch_learner import TorchLearner
 from typing_extensions import override
 
 from agent.learner.challengers import estimator_of
+from agent.learner.direct import DirectTargets, direct_loss
 from agent.learner.divergence import measured, scaled, way_back
 from agent.learner.loss import Targets
 from agent.learner.module import LOGPROBS, narrow
@@ -22,6 +23,7 @@ from agent.policy.pack import Packed
 
 SKIPPED = "skipped_updates"
 DIVERGENCE = "divergence_nats"
+EFFECTIVE = "direct_effective"
 
 
 class RewriteLearner(TorchLearner):  # type: ignore[misc]  # RLlib is not typed
@@ -52,13 +54,21 @@ class RewriteLearner(TorchLearner):  # type: ignore[misc]  # RLlib is not typed
     def compute_loss_for_module(
         self, *, module_id: str, config: Any, batch: Mapping[str, Any], fwd_out: Mapping[str, Any]
     ) -> Any:
-        """Return the loss of the estimator that the settings name."""
+        """Return the loss of the estimator that the settings name, and that of single explore pages."""
         targets = Targets.of(dict(batch))
         loss = estimator_of(config.learning).loss(fwd_out[LOGPROBS], batch["completion_mask"], targets)
+        loss = loss + self._direct(batch, fwd_out[LOGPROBS], config.learning.direct_min_effective)
         self.metrics.log_value((module_id, "loss"), loss.item(), window=1)
         if self.updates % config.learning.watch_every == 0:
             self._measure = _measurement(batch, fwd_out[LOGPROBS].detach(), config.learning.watch_groups)
         self.updates += 1
+        return loss
+
+    def _direct(self, batch: Mapping[str, Any], logprobs: torch.Tensor, least: float) -> torch.Tensor:
+        targets = DirectTargets.of(dict(batch))
+        loss, effective = direct_loss(logprobs, batch["completion_mask"], targets, min_effective=least)
+        if effective is not None:
+            self.metrics.log_value((ALL_MODULES, EFFECTIVE), effective, window=20)
         return loss
 
     @override

@@ -12,6 +12,7 @@ from typing import Protocol
 from redis.asyncio import Redis
 
 from agent.learner.bridge import Bridge
+from agent.learner.explored import DirectSource
 from agent.learner.replay import QueryPool
 from agent.learner.rollout import Searches
 from agent.policy.model import Policy
@@ -71,6 +72,8 @@ class Parts:
     pool: QueryPool
     bridge: Bridge
     rng: random.Random
+    direct: DirectSource | None = None
+    """None: the direct signal is off."""
     totals: ShopTotals = field(default=NOTHING)
 
 

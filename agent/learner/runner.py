@@ -23,6 +23,7 @@ from typing_extensions import override
 
 from agent.errors import Corrupt, RunnerLost, SearchFailed
 from agent.learner import ray_node
+from agent.learner.direct import Baseline, direct_episode
 from agent.learner.episodes import episodes_of
 from agent.learner.parts import Parts, parts_of
 from agent.learner.replay import Waiting
@@ -30,6 +31,7 @@ from agent.learner.rolling import Ask, Hand, Rolled
 from agent.learner.rollout import Rollout, Snapshot, Target, group_of, prompt_for, snapshot, targets_for
 from agent.policy.prompt import Prompt
 from agent.settings import Settings
+from feedback.errors import REDIS_TRANSIENT
 
 log = structlog.get_logger()
 
@@ -46,6 +48,7 @@ class RewriteRunner(EnvRunner):  # type: ignore[misc]  # RLlib is not typed
         """That came before there was a policy to take them."""
         self.group: EnvRunnerGroup | None = None
         """Of remote runners, where there are any."""
+        self.baseline = Baseline()
         self.steps = 0
         self.failed_searches = 0
         self.last: list[Rollout] = []
@@ -67,11 +70,24 @@ class RewriteRunner(EnvRunner):  # type: ignore[misc]  # RLlib is not typed
         once = self.parts.settings.learner.distinct_samples
         teaching = [rollout for rollout in self.last if rollout.teaches] or self.last
         episodes = [e for one in teaching for e in episodes_of(one, self.parts.policy, distinct=once)]
+        episodes += self._direct()
         own = [reward for rollout in self.last for reward in rollout.rewards]
         self.metrics.log_value(NUM_ENV_STEPS_SAMPLED_LIFETIME, len(episodes), reduce="lifetime_sum")
         if own:
             self.metrics.log_value("reward_mean", sum(own) / len(own), window=20)
         return episodes
+
+    def _direct(self) -> list[SingleAgentEpisode]:
+        """Return pages of the explore arm; none while Redis is away."""
+        parts, n = self.parts, self.parts.settings.learner.direct_a_step
+        if parts.direct is None:
+            return []
+        try:
+            pages = parts.bridge.run(parts.direct.take(n))
+        except REDIS_TRANSIENT as error:
+            log.warning("direct.failed", reason=str(error))
+            return []
+        return [direct_episode(page, parts.policy, self.baseline) for page in pages]
 
     def _rollouts(self) -> list[Rollout]:
         parts = self.parts

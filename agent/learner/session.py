@@ -6,6 +6,7 @@ the clients stay on the caller's event loop.
 """
 
 import asyncio
+import contextlib
 import math
 import random
 import time
@@ -26,6 +27,7 @@ from agent.learner.algorithm import RewriteGRPO, RewriteGRPOConfig
 from agent.learner.bridge import Bridge
 from agent.learner.checkpoint import Checkpoints, Progress
 from agent.learner.clusters import Clusters
+from agent.learner.explored import DirectSource
 from agent.learner.parts import Parts, Stores
 from agent.learner.publishing import Publisher
 from agent.learner.replay import QueryPool, Waiting, Weighing
@@ -36,6 +38,7 @@ from agent.settings import Settings
 from agent.weights.registry import Registry
 from agent.weights.store import AdapterStore, Saved
 from agent.weights.verdict import Judge
+from feedback.errors import REDIS_TRANSIENT
 from feedback.records import Manifest, Rewrite
 
 T = TypeVar("T")
@@ -166,11 +169,15 @@ class LearnerSession:
         self.progress = msgspec.structs.replace(
             self.progress,
             position=self.parts.pool.position(),
+            direct=dict(self.parts.direct.positions) if self.parts.direct else self.progress.direct,
             newest_click_at_ms=max(self.progress.newest_click_at_ms, newest),
             base_model=self.policy.base_model,
             prompt_version=PROMPT_VERSION,
         )
         await self._compute(lambda: self._checkpoints.save(self.progress, self._save))
+        if self.parts.direct is not None:
+            with contextlib.suppress(*REDIS_TRANSIENT):  # the next checkpoint does, or the position tells
+                await self.parts.direct.acknowledge()
 
     async def publish(self) -> Manifest | None:
         """Checkpoint, save a version, ask the gate, promote; return the manifest if it serves now.
@@ -221,6 +228,8 @@ class LearnerSession:
         self.progress = msgspec.structs.replace(self.progress, updates=self.progress.updates + 1)
         self.vitals.stepped(runner.last, time.monotonic() - began_s, result)
         self.vitals.updates = self.progress.updates
+        if self.parts.direct is not None:
+            self.vitals.direct |= {"taken": self.parts.direct.taken, **self.parts.direct.dropped}
         return True
 
     async def _restore(self, stable: Manifest | None) -> None:
@@ -235,6 +244,8 @@ class LearnerSession:
             await self._compute(lambda: self._algorithm.take_over(self._store.load(stable)))
             self.policy.version = stable.version
             self.progress = Progress(updates=stable.steps, version=stable.version)
+        if self.parts.direct is not None:
+            await self.parts.direct.restore(self.progress.direct)
         self._restored = True
         self.vitals.updates, self.vitals.version = self.progress.updates, self.progress.version
         log.info("learner.restored", updates=self.progress.updates, policy_version=self.progress.version)
@@ -263,7 +274,12 @@ def _parts(settings: Settings, stores: Stores, bridge: Bridge, seed: int) -> Par
     rng = random.Random(seed)
     weighing = Weighing(precise_from=settings.learner.precise_from, dull_floor=settings.learner.dull_floor)
     pool = QueryPool(Clusters(settings.learner.held_back_share), rng, {}, weighing)
-    return Parts(settings=settings, stores=stores, policy=policy, pool=pool, bridge=bridge, rng=rng)
+    parts = Parts(settings=settings, stores=stores, policy=policy, pool=pool, bridge=bridge, rng=rng)
+    if stores.redis is not None and settings.learner.direct_a_step:
+        parts.direct = DirectSource(
+            stores.redis, stores.keys, settings.learner, stores.clock, policy=policy, clusters=pool.clusters
+        )
+    return parts
 
 
 def _algorithm(settings: Settings, name: str) -> RewriteGRPO:

@@ -13,6 +13,7 @@ from ray.rllib.core.learner.training_data import TrainingData
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 from typing_extensions import override
 
+from agent.learner.direct import DIRECT
 from agent.learner.episodes import SHARE, grouped
 
 
@@ -43,4 +44,6 @@ def dealt(episodes: Sequence[SingleAgentEpisode], learners: int) -> list[list[Si
 def _without_share(episode: SingleAgentEpisode) -> SingleAgentEpisode:
     other = copy.deepcopy(episode)
     other.custom_data[SHARE] = 0.0
+    if DIRECT in other.custom_data:
+        other.custom_data[DIRECT].share = 0.0
     return other

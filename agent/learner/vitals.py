@@ -10,7 +10,7 @@ import numpy as np
 from ray.rllib.core import ALL_MODULES
 from ray.rllib.utils.metrics import LEARNER_RESULTS
 
-from agent.learner.learner import DIVERGENCE, SKIPPED
+from agent.learner.learner import DIVERGENCE, EFFECTIVE, SKIPPED
 from agent.learner.metrics import DIVERGENCE_NATS
 from agent.learner.rollout import SAME, Rollout
 from feedback.records import Manifest
@@ -36,6 +36,8 @@ class Vitals:
     groups: deque[tuple[int, int, int, int, int]] = field(default_factory=lambda: deque(maxlen=LATELY))
     """Groups of own samples, those that tell rewrites apart, samples, different texts, samples better than
     raw; of each of the last steps."""
+    direct: dict[str, float] = field(default_factory=dict)
+    """Explore pages learned from (``taken``), dropped by reason, and their effective share lately."""
     steps: deque[tuple[int, float, float]] = field(default_factory=lambda: deque(maxlen=LATELY))
     """Own samples, sum of their rewards, seconds; of each of the last steps."""
     click_to_weights_s: deque[float] = field(default_factory=lambda: deque(maxlen=10_000))
@@ -47,6 +49,8 @@ class Vitals:
         self.steps.append((len(scores), sum(scores), step_s))
         self.groups.append(_counted([rollout for rollout in rollouts if rollout.own]))
         of_learner = result.get(LEARNER_RESULTS, {}).get(ALL_MODULES, {})
+        if of_learner.get(EFFECTIVE) is not None:
+            self.direct["effective"] = float(of_learner[EFFECTIVE])
         skipped = of_learner.get(SKIPPED)
         self.skipped = self.skipped if skipped is None else int(skipped)
         divergence = float(of_learner.get(DIVERGENCE, math.nan))
@@ -72,6 +76,7 @@ class Vitals:
             "divergence_nats": self.divergence,
             **self._shares(),
         }
+        known |= {f"direct_{name}": value for name, value in self.direct.items()}
         if rollouts:
             known["reward_mean"] = sum(total for _, total, _ in self.steps) / rollouts
         if seconds:

@@ -1,13 +1,7 @@
-"""Who gets which treatment, and how two lists become one page.
+"""Who gets which treatment.
 
-Pure. Guarantees that a client keeps its arm, that arms of tenants are independent, and that the same seed
-drafts the same page. Team-draft interleaving after Radlinski, Kurup and Joachims (CIKM 2008); an object that
-says nothing about which list is better belongs to neither team.
+Pure. Guarantees that a client keeps its arm, and that arms of tenants are independent.
 """
-
-import random
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 from agent.settings import ServeSettings
 from feedback.records import Arm
@@ -15,17 +9,12 @@ from feedback.text import bucket
 
 BUCKETS = 10_000
 DAY_MS = 86_400_000
-RAW, REWRITE, BOTH = "raw", "rewrite", "both"
 
 
 def arm_of(client_id: str, tenant: str, settings: ServeSettings) -> Arm:
-    """Return the client's arm."""
+    """Return the client's arm: holdback or not. Whether a search explores is `agent.serve.exploring`'s."""
     place = bucket(f"{tenant}|{client_id}", BUCKETS, salt="arm") / BUCKETS
-    if place < settings.holdback_share:
-        return Arm.HOLDBACK
-    if place < settings.holdback_share + settings.explore_share:
-        return Arm.EXPLORE
-    return Arm.STABLE
+    return Arm.HOLDBACK if place < settings.holdback_share else Arm.STABLE
 
 
 def in_raw_share(query: str, client_id: str, now_ms: int, settings: ServeSettings) -> bool:
@@ -35,43 +24,3 @@ def in_raw_share(query: str, client_id: str, now_ms: int, settings: ServeSetting
     """
     place = bucket(f"{now_ms // DAY_MS}|{client_id}|{query}", BUCKETS, salt="raw share")
     return place / BUCKETS < settings.raw_share
-
-
-@dataclass(frozen=True, kw_only=True)
-class Draft:
-    """One page out of two lists."""
-
-    object_ids: tuple[str, ...]
-    teams: tuple[str, ...]
-    """Per object ``raw``, ``rewrite`` or ``both``; empty when the lists are the same."""
-
-
-def team_draft(raw: Sequence[str], rewritten: Sequence[str], *, size: int, seed: str) -> Draft:
-    """Return the first ``size`` objects drafted in turns; each round a coin says which list picks first.
-
-    ``both``: in the common prefix, or at most one rank apart in the two lists. Such a click credits nobody.
-    """
-    if tuple(raw[:size]) == tuple(rewritten[:size]):
-        return Draft(object_ids=tuple(raw[:size]), teams=())
-    coin = random.Random(seed)
-    page: dict[str, str] = {}
-    lists = {RAW: raw, REWRITE: rewritten}
-    while len(page) < size and any(_next(objects, page) for objects in lists.values()):
-        first = coin.choice((RAW, REWRITE))
-        for team in (first, REWRITE if first == RAW else RAW):
-            picked = _next(lists[team], page)
-            if picked is not None and len(page) < size:
-                page[picked] = team
-    shared = _shared(raw, rewritten)
-    teams = tuple(BOTH if object_id in shared else team for object_id, team in page.items())
-    return Draft(object_ids=tuple(page), teams=teams)
-
-
-def _next(objects: Sequence[str], taken: dict[str, str]) -> str | None:
-    return next((object_id for object_id in objects if object_id not in taken), None)
-
-
-def _shared(raw: Sequence[str], rewritten: Sequence[str]) -> frozenset[str]:
-    """Return the objects that both lists show within one rank (the common prefix among them)."""
-    rank = {object_id: i for i, object_id in enumerate(raw)}
-    return frozenset(d for i, d in enumerate(rewritten) if d in rank and abs(rank[d] - i) <= 1)

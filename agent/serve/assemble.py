@@ -7,7 +7,9 @@ from agent.serve.gateway import Parts
 from agent.serve.impressions import ImpressionBuffer
 from agent.serve.known import Known
 from agent.settings import Settings
+from feedback.clock import wall_clock
 from feedback.neighbours import VerifiedIndex
+from feedback.popularity import Popularity
 from feedback.stores import connect
 from feedback.streams import StreamWriter
 
@@ -34,6 +36,7 @@ def assemble(settings: Settings, rewriter: RewriterClient, *, url: str = "") -> 
         rewriter=rewriter,
         writer=writer,
         impressions=ImpressionBuffer(writer, capacity=settings.serve.impression_buffer),
+        popularity=Popularity(state, keys, settings.feedback, wall_clock),
         announce={"url": url} if url else {},
         close=close,
     )

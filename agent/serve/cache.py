@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 
 from agent.serve.metrics import CACHE_FAILURES
 from feedback.keys import Keys
-from feedback.records import CachedRewrite, Rewrite
+from feedback.records import CachedRewrite, SamplePool
 
 T = TypeVar("T")
 TEMPLATE, SEGMENT = "default", "all"
@@ -35,13 +35,13 @@ class RewriteCache:
         """Cache a rewrite."""
         await self._write(self._rewrite_key(query), cached)
 
-    async def pool(self, query: str) -> tuple[Rewrite, ...]:
+    async def pool(self, query: str) -> SamplePool:
         """Return the samples made ahead; empty where there are none."""
-        return await self._read(self._pool_key(query), tuple[Rewrite, ...]) or ()
+        return await self._read(self._pool_key(query), SamplePool) or SamplePool()
 
-    async def put_pool(self, query: str, samples: tuple[Rewrite, ...]) -> None:
+    async def put_pool(self, query: str, pool: SamplePool) -> None:
         """Replace the samples."""
-        await self._write(self._pool_key(query), samples)
+        await self._write(self._pool_key(query), pool)
 
     async def _read(self, key: str, kind: type[T]) -> T | None:
         try:

@@ -6,7 +6,7 @@ Guarantees an answer: whatever fails on the way is a counted reason to search wi
 import asyncio
 import random
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -18,7 +18,7 @@ from agent.serve.known import Known
 from agent.serve.ladder import Decision, choose, from_policy, is_stale, raw
 from agent.serve.metrics import CACHE_FAILURES
 from agent.settings import Settings
-from feedback.records import Arm, CachedRewrite, Rewrite, Rung
+from feedback.records import Arm, Band, CachedRewrite, Choice, Draw, Rewrite, Rung, SamplePool
 from feedback.text import normalise
 
 T = TypeVar("T")
@@ -37,6 +37,9 @@ class Asked:
     wait_s: float | None = None
     """The caller's own deadline; then a stale cached rewrite is asked for anew."""
     now_ms: int = 0
+    band: Band | None = None
+    chance: float = 0.0
+    """See Impression."""
 
     @property
     def query(self) -> str:
@@ -50,7 +53,8 @@ class Chosen:
 
     decision: Decision
     plan: Plan
-    interleave: bool = False
+    draw: Draw | None = None
+    """Of the explore arm: the page is drafted from the raw list and the drawn one."""
 
     @property
     def version(self) -> int:
@@ -88,20 +92,20 @@ class Chooser:
             return None
         if not asked.first_page:
             return self._planned(asked, raw("further_page"))
-        chosen = self._planned(asked, from_policy(drawn, "explore"))
-        return replace(chosen, interleave=not chosen.plan.is_raw)
+        rewrite, draw = drawn
+        return replace(self._planned(asked, from_policy(rewrite, "explore")), draw=draw)
 
-    async def _draw(self, asked: Asked, began_s: float) -> Rewrite | None:
+    async def _draw(self, asked: Asked, began_s: float) -> tuple[Rewrite, Draw] | None:
         """Draw from what shoppers proposed and lacks evidence, or the policy's samples: half and half."""
         verdict = self._known.index.get(asked.query)
         proposed = tuple(Rewrite(text=text) for text in verdict.proposals) if verdict else ()
-        pooled = await self._in_time(self._cache.pool(asked.query), (), began_s)
-        samples = tuple(one for one in pooled if self._may_answer(one))
+        pool = await self._in_time(self._cache.pool(asked.query), SamplePool(), began_s)
+        samples = tuple(one for one in pool.samples if self._may_answer(one))
         current = any(one.version >= self._known.stable_version for one in samples)
         if not current and self._settings.serve.pool_samples:
             self._live.start(self._ask(asked, Kind.POOL))
         piles = [pile for pile in (proposed, samples) if pile]
-        return self._rng.choice(self._rng.choice(piles)) if piles else None
+        return draw_from(piles, pool, self._rng) if piles else None
 
     async def _climb(self, asked: Asked, began_s: float) -> Decision:
         decision = self._decide(asked, None)
@@ -194,3 +198,30 @@ class Chooser:
         except TimeoutError:
             CACHE_FAILURES.labels(operation="slow").inc()
             return otherwise
+
+
+def draw_from(
+    piles: Sequence[Sequence[Rewrite]], pool: SamplePool, rng: random.Random
+) -> tuple[Rewrite, Draw]:
+    """Return a rewrite of a pile, each pile and each rewrite of it equally likely, and how it was drawn."""
+    rewrites = [one for pile in piles for one in pile]
+    chances = [1 / len(piles) / len(pile) for pile in piles for _ in pile]
+    choices = tuple(
+        Choice(
+            text=one.text,
+            token_ids=one.token_ids,
+            logprob=sum(one.token_logprobs),
+            version=one.version,
+            probability=chance,
+        )
+        for one, chance in zip(rewrites, chances, strict=True)
+    )
+    (taken,) = rng.choices(range(len(rewrites)), chances)
+    draw = Draw(
+        choices=choices,
+        taken=taken,
+        examples=pool.examples,
+        base_model=pool.base_model,
+        prompt_version=pool.prompt_version,
+    )
+    return rewrites[taken], draw

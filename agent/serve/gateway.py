@@ -23,6 +23,7 @@ from agent.serve.cache import RewriteCache
 from agent.serve.choosing import Chooser
 from agent.serve.edge import BodyLimit, add_error_handlers
 from agent.serve.events_doc import EVENTS_DOC
+from agent.serve.exploring import Exploration
 from agent.serve.impressions import ImpressionBuffer
 from agent.serve.intake import Intake
 from agent.serve.known import Known
@@ -38,6 +39,7 @@ from agent.serve.searching import Searcher, Searches
 from agent.serve.vitals import publish
 from agent.settings import Settings
 from feedback.clock import Clock, wall_clock
+from feedback.popularity import Popularity
 from feedback.streams import StreamWriter
 
 Need = Literal["opensearch", "redis", "rewriter"]
@@ -66,6 +68,7 @@ class Parts:
     rewriter: RewriterClient
     writer: StreamWriter
     impressions: ImpressionBuffer
+    popularity: Popularity
     clock: Clock = wall_clock
     rng: random.Random = field(default_factory=random.Random)
     announce: dict[str, str] = field(default_factory=dict)
@@ -83,6 +86,7 @@ def make_app(parts: Parts) -> FastAPI:
         catalogue=parts.catalogue,
         chooser=chooser,
         impressions=parts.impressions,
+        exploration=Exploration(parts.settings.serve, parts.settings.feedback, parts.popularity),
         clock=parts.clock,
     )
 

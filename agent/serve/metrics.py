@@ -34,6 +34,14 @@ EVENTS = Counter(
     ["outcome"],
 )
 REFUSED = Counter("unseen_refused_requests_total", "Requests answered with a 4xx, by status.", ["status"])
+EXPLORE_CHANCES = Counter(
+    "unseen_explore_chances_total",
+    "Sum of the chances to explore of searches outside holdback, by how often the query is asked.",
+    ["band"],
+)
+EXPLORE_SEARCHES = Counter(
+    "unseen_explore_eligible_searches_total", "The searches whose chances those are.", ["band"]
+)
 KNOWN_SEQ = Gauge("unseen_verified_seq", "The verifier's sequence number that the gateway has seen.")
 REFRESH_FAILURES = Counter(
     "unseen_refresh_failures_total", "Times that the gateway could not follow the verdicts."

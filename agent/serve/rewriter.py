@@ -15,14 +15,14 @@ import msgspec
 import structlog
 
 from agent.errors import BadWeights, Transient
-from agent.policy.prompt import Prompt
+from agent.policy.prompt import PROMPT_VERSION, Prompt
 from agent.serve.asking import Kind, RewriteAsk
 from agent.serve.cache import RewriteCache
 from agent.serve.jobs import Job, Jobs
 from agent.serve.metrics import REWRITE_SECONDS, REWRITES, VERSION, VITALS
 from agent.settings import Settings
 from feedback.clock import Clock, wall_clock
-from feedback.records import CachedRewrite, Manifest, Rewrite
+from feedback.records import CachedRewrite, Manifest, Rewrite, SamplePool
 
 log = structlog.get_logger(__name__)
 
@@ -153,12 +153,20 @@ class Rewriter:
 
     async def _fill(self, kind: Kind, ask: RewriteAsk, group: list[Rewrite]) -> None:
         if kind is Kind.POOL:
-            await self._cache.put_pool(ask.query, tuple(group))
+            await self._cache.put_pool(ask.query, self._pool(ask, group))
             return
         cached = CachedRewrite(rewrite=group[0], neighbours_seq=ask.neighbours_seq)
         await self._cache.put(ask.query, cached)
         if self._settings.serve.pool_samples:
             self._jobs.put(replace(ask, kind=Kind.POOL))
+
+    def _pool(self, ask: RewriteAsk, group: list[Rewrite]) -> SamplePool:
+        return SamplePool(
+            samples=tuple(group),
+            examples=ask.examples,
+            base_model=self._policy.base_model if self._policy else "",
+            prompt_version=PROMPT_VERSION,
+        )
 
     def _make(self, kind: Kind, asks: list[RewriteAsk]) -> list[list[Rewrite]]:
         """Run in the compute thread."""

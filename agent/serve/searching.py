@@ -7,19 +7,25 @@ rewrite shaped the page. Only OpenSearch's own failure is an error.
 import contextlib
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from agent.policy.plan import Plan
+import msgspec
+
+from agent.errors import SearchFailed
+from agent.policy.plan import Plan, plan
 from agent.retrieval.results import Results
-from agent.serve.arms import arm_of, team_draft
+from agent.serve.arms import arm_of
 from agent.serve.choosing import Asked, Chooser, Chosen
+from agent.serve.exploring import Exploration, explores
 from agent.serve.impressions import ImpressionBuffer
+from agent.serve.lists import Lists, Look
 from agent.serve.metrics import SEARCHES, STAGE_SECONDS, VITALS
 from agent.serve.schemas import Hit, RewriteRequest, RewriteResponse, SearchRequest, SearchResponse
 from agent.settings import Settings
 from feedback.clock import Clock
-from feedback.records import Arm, Form, Impression, Rewrite
+from feedback.interleaving import team_draft
+from feedback.records import Arm, Draw, Form, Impression, Rewrite
 
 SHOPPER = "search"
 
@@ -52,6 +58,7 @@ class Page:
     total: int
     raw_object_ids: tuple[str, ...] = ()
     teams: tuple[str, ...] = ()
+    draw: Draw | None = None
 
 
 class Searcher:
@@ -64,6 +71,7 @@ class Searcher:
         catalogue: Searches,
         chooser: Chooser,
         impressions: ImpressionBuffer,
+        exploration: Exploration,
         clock: Clock,
     ) -> None:
         self._settings = settings
@@ -71,17 +79,19 @@ class Searcher:
         self._catalogue = catalogue
         self._chooser = chooser
         self._impressions = impressions
+        self._exploration = exploration
         self._clock = clock
+        self._lists = Lists(settings.plan, max_age_s=settings.serve.lists_max_age_s)
 
     async def search(self, request: SearchRequest) -> SearchResponse:
         """Return one page; raises SearchFailed."""
         began_s = time.monotonic()
-        asked = self._asked(request)
         with _timed("choose"):
+            asked = await self._asked(request)
             chosen = await self._chooser.choose(asked)
         query_id = self._keys.new_query_id(request.user_query)
         with _timed("search"):
-            page = await self._page(request, chosen, query_id)
+            page = await self._page(request, asked, chosen, query_id)
         if asked.teaches and asked.first_page:
             self._impressions.put(self._impression(request, asked, chosen, page, query_id))
         _count(request, asked, chosen)
@@ -101,21 +111,33 @@ class Searcher:
         chosen = await self._chooser.choose(asked)
         return RewriteResponse(**_said(request.user_query, chosen, began_s))
 
-    def _asked(self, request: SearchRequest) -> Asked:
-        shopper = request.purpose == SHOPPER
-        settings = self._settings
-        return Asked(
+    async def _asked(self, request: SearchRequest) -> Asked:
+        asked = Asked(
             user_query=request.user_query,
             client_id=request.client_id,
-            arm=arm_of(request.client_id, settings.tenant, settings.serve) if shopper else Arm.STABLE,
             first_page=request.offset == 0,
-            teaches=shopper,
+            teaches=request.purpose == SHOPPER,
             wait_s=request.deadline_s,
             now_ms=self._clock(),
         )
+        return await self._in_arm(asked) if asked.teaches else asked
 
-    async def _page(self, request: SearchRequest, chosen: Chosen, seed: str) -> Page:
+    async def _in_arm(self, asked: Asked) -> Asked:
+        settings = self._settings
+        arm = arm_of(asked.client_id, settings.tenant, settings.serve)
+        if arm is Arm.HOLDBACK:
+            return replace(asked, arm=arm)
+        found = await self._exploration.chance(asked.query, counts=asked.first_page)
+        client = f"{settings.tenant}|{asked.client_id}"
+        if explores(asked.query, client, asked.now_ms, found.chance):
+            arm = Arm.EXPLORE
+        return replace(asked, arm=arm, band=found.band, chance=found.chance)
+
+    async def _page(self, request: SearchRequest, asked: Asked, chosen: Chosen, seed: str) -> Page:
         """Search; beside a rewritten first page that teaches, the raw one in the same round trip."""
+        if chosen.draw is not None:
+            with contextlib.suppress(SearchFailed):  # of the whole round trip: the page alone may still come
+                return await self._explored(request, asked, chosen, seed)
         beside = request.purpose == SHOPPER and request.offset == 0 and not chosen.plan.is_raw
         if not beside:
             found = await self._catalogue.search(
@@ -124,15 +146,27 @@ class Searcher:
             raw_ids = found.object_ids if chosen.plan.is_raw else ()
             return _page(found.object_ids, found, raw_object_ids=raw_ids)
         rewritten, raw = await self._catalogue.msearch(
-            [chosen.plan, Plan(user_query=request.user_query)],
-            size=request.size,
-            purpose=SHOPPER,
-            documents=True,
+            [chosen.plan, self._raw(request)], size=request.size, purpose=SHOPPER, documents=True
         )
-        if not chosen.interleave:
-            return _page(rewritten.object_ids, rewritten, raw_object_ids=raw.object_ids)
-        draft = team_draft(raw.object_ids, rewritten.object_ids, size=request.size, seed=seed)
-        return _page(draft.object_ids, raw, rewritten, raw_object_ids=raw.object_ids, teams=draft.teams)
+        return _page(rewritten.object_ids, rewritten, raw_object_ids=raw.object_ids)
+
+    async def _explored(self, request: SearchRequest, asked: Asked, chosen: Chosen, seed: str) -> Page:
+        """Draft a page from raw and drawn list; look at the other choices' lists where they are not known."""
+        assert chosen.draw is not None  # noqa: S101 - the caller looked
+        look = Look(user_query=request.user_query, size=request.size, now_ms=asked.now_ms)
+        shown = (self._raw(request), chosen.plan)
+        plans = list(dict.fromkeys((*shown, *self._lists.missing(chosen.draw, look))))
+        pages = await self._catalogue.msearch(plans, size=request.size, purpose=SHOPPER, documents=True)
+        found = dict(zip(plans, pages, strict=True))
+        self._lists.put(((one, page.object_ids) for one, page in found.items()), look)
+        raw, drawn = (found[one] for one in shown)
+        draft = team_draft(raw.object_ids, drawn.object_ids, size=request.size, seed=seed)
+        page = _page(draft.object_ids, raw, drawn, raw_object_ids=raw.object_ids, teams=draft.teams)
+        draw = self._lists.numbered(chosen.draw, look)
+        return replace(page, draw=draw and msgspec.structs.replace(draw, object_ids=drawn.object_ids))
+
+    def _raw(self, request: SearchRequest) -> Plan:
+        return plan(request.user_query, "", self._settings.plan)
 
     def _impression(
         self, request: SearchRequest, asked: Asked, chosen: Chosen, page: Page, query_id: str
@@ -152,6 +186,9 @@ class Searcher:
             object_ids=page.object_ids,
             raw_object_ids=page.raw_object_ids,
             teams=page.teams,
+            draw=page.draw,
+            band=asked.band,
+            chance=asked.chance,
             purpose=request.purpose,
             application=request.application,
         )

@@ -22,7 +22,8 @@ from feedback.clock import ManualClock
 from feedback.errors import Transient as FeedbackTransient
 from feedback.keys import Keys
 from feedback.neighbours import VerifiedIndex
-from feedback.records import CachedRewrite, Event, Impression, Rewrite, Verified
+from feedback.popularity import Popularity
+from feedback.records import CachedRewrite, Event, Impression, Rewrite, SamplePool, Verified
 from feedback.streams import StreamWriter
 
 NOW_MS = 1_795_426_200_000
@@ -34,6 +35,10 @@ class FakeCatalogue:
     def __init__(self) -> None:
         self.fails = False
         self.asked: list[tuple[Plan, int, int, str]] = []
+        self.found: dict[str, tuple[str, ...]] = {}
+        """What a rewrite finds before the raw list, in place of new-1."""
+        self.most = 100
+        """Searches at a time, above which it fails."""
 
     async def search(
         self, plan: Plan, *, size: int = 10, offset: int = 0, purpose: str = "search"
@@ -42,7 +47,8 @@ class FakeCatalogue:
             raise SearchFailed("no shard is there")
         self.asked.append((plan, size, offset, purpose))
         ids = [f"raw-{i}" for i in range(1, 31)]
-        found = (ids if plan.is_raw else ["new-1", *ids])[offset : offset + size]
+        new = () if plan.is_raw else self.found.get(plan.text, ("new-1",))
+        found = [*new, *ids][offset : offset + size]
         return Results(
             object_ids=tuple(found),
             scores=tuple(1.0 / (offset + i + 1) for i in range(len(found))),
@@ -55,6 +61,8 @@ class FakeCatalogue:
         self, plans: Sequence[Plan], *, size: int = 10, purpose: str, documents: bool = False
     ) -> list[Results]:
         assert documents, "a page shows documents"
+        if len(plans) > self.most:
+            raise SearchFailed("too many at a time")
         return [await self.search(plan, size=size, purpose=purpose) for plan in plans]
 
     async def ready(self) -> bool:
@@ -90,7 +98,7 @@ class FakeCache(RewriteCache):
 
     def __init__(self) -> None:
         self.rewrites: dict[str, CachedRewrite] = {}
-        self.pools: dict[str, tuple[Rewrite, ...]] = {}
+        self.pools: dict[str, SamplePool] = {}
         self.hangs = False
 
     @override
@@ -104,12 +112,12 @@ class FakeCache(RewriteCache):
         self.rewrites[query] = cached
 
     @override
-    async def pool(self, query: str) -> tuple[Rewrite, ...]:
-        return self.pools.get(query, ())
+    async def pool(self, query: str) -> SamplePool:
+        return self.pools.get(query, SamplePool())
 
     @override
-    async def put_pool(self, query: str, samples: tuple[Rewrite, ...]) -> None:
-        self.pools[query] = samples
+    async def put_pool(self, query: str, pool: SamplePool) -> None:
+        self.pools[query] = pool
 
 
 class FakeWriter(StreamWriter):
@@ -155,6 +163,17 @@ class FakePolicy:
     def load_adapter(self, state: Mapping[str, Any], version: int) -> None:
         assert not state
         self.version = version
+
+
+class FakePopularity(Popularity):
+    """What a test says; nothing is read."""
+
+    def __init__(self) -> None:
+        self.asked: dict[str, float | None] = {}
+
+    @override
+    async def searches(self, query: str, segment: str = "all") -> float | None:
+        return self.asked.get(query, 0.0)
 
 
 class KnownFromTest(Known):
@@ -205,6 +224,7 @@ class World:
         self.clock = ManualClock(NOW_MS)
         self.state = Redis.from_url("redis://127.0.0.1:1/0")
         self.known = KnownFromTest(self.state, Keys(), index_of(*verdicts))
+        self.popularity = FakePopularity()
         self.impressions = ImpressionBuffer(self.writer, capacity=self.settings.serve.impression_buffer)
 
     @property
@@ -218,6 +238,7 @@ class World:
             rewriter=self.rewriter,
             writer=self.writer,
             impressions=self.impressions,
+            popularity=self.popularity,
             clock=self.clock,
             rng=random.Random(0),
         )

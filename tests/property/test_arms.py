@@ -3,18 +3,19 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.serve.arms import arm_of, in_raw_share, team_draft
+from agent.serve.arms import arm_of, in_raw_share
 from agent.settings import ServeSettings
+from feedback.interleaving import team_draft
 from feedback.records import Arm
 
 LISTS = st.lists(st.sampled_from("abcdefghijkl"), unique=True, max_size=12)
-SHARES = ServeSettings(holdback_share=0.1, explore_share=0.2)
+SHARES = ServeSettings(holdback_share=0.1)
 
 
 @given(st.text(min_size=1, max_size=40), st.text(max_size=10))
 def test_a_client_keeps_its_arm(client: str, tenant: str) -> None:
     assert arm_of(client, tenant, SHARES) is arm_of(client, tenant, SHARES)
-    assert arm_of(client, tenant, SHARES) in {Arm.HOLDBACK, Arm.EXPLORE, Arm.STABLE}
+    assert arm_of(client, tenant, SHARES) in {Arm.HOLDBACK, Arm.STABLE}
 
 
 def test_arms_get_their_shares_and_tenants_are_independent() -> None:
@@ -22,7 +23,6 @@ def test_arms_get_their_shares_and_tenants_are_independent() -> None:
     there = [arm_of(f"c{i}", "there", SHARES) for i in range(10_000)]
     counts = Counter(here)
     assert 900 < counts[Arm.HOLDBACK] < 1100  # 1000, standard deviation 30
-    assert 1880 < counts[Arm.EXPLORE] < 2120  # 2000, standard deviation 40
     both = sum(a is b is Arm.HOLDBACK for a, b in zip(here, there, strict=True))
     assert 60 < both < 140  # 100 of 10,000, standard deviation 10
 

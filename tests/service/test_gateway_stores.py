@@ -138,7 +138,7 @@ async def test_a_late_rewrite_of_the_real_rewriter_fills_the_cache(
         while (cached := await cache.get("green couch")) is None:
             await asyncio.sleep(0.01)
         assert cached.rewrite.token_logprobs
-        while len(await cache.pool("green couch")) != 2:
+        while len((await cache.pool("green couch")).samples) != 2:
             await asyncio.sleep(0.01)
     await replica.stop()
     await redis.aclose()

@@ -30,6 +30,7 @@ from feedback.candidates import CandidateReader
 from feedback.clock import ManualClock
 from feedback.collector import Collector
 from feedback.evidence import EvidenceReader
+from feedback.popularity import Popularity
 from feedback.records import Rewrite
 from feedback.stores import connect, forget
 
@@ -111,8 +112,10 @@ async def virtual_shop(
 ) -> AsyncIterator[VirtualShop]:
     """Give a shop of one tenant and one index, which both go with it."""
     clock = ManualClock(START_MS)
-    parts = replace(assemble(settings, SilentRewriter()), clock=clock, rng=random.Random(seed))
     redis = connect(settings.redis.state_url, settings.redis.timeout_s)
+    popularity = Popularity(redis, settings.keys, settings.feedback, clock)
+    parts = assemble(settings, SilentRewriter())
+    parts = replace(parts, clock=clock, rng=random.Random(seed), popularity=popularity)
     evidence = EvidenceReader(redis, settings.keys, settings.feedback, clock)
     catalogue = Catalogue(settings.opensearch)
     transport = httpx.ASGITransport(app=make_app(parts))

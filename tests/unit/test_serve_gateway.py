@@ -12,7 +12,7 @@ from serve_fakes import NOW_MS, FakeRewriter, World, verdict
 from agent.serve.arms import arm_of
 from agent.serve.asking import Kind, LiveRewrites, RewriteAsk
 from agent.serve.gateway import make_app
-from feedback.records import Arm, CachedRewrite, Rewrite, Rung
+from feedback.records import Arm, Band, CachedRewrite, Rewrite, Rung, SamplePool
 
 
 @asynccontextmanager
@@ -169,7 +169,7 @@ async def test_a_share_of_searches_for_a_verified_query_stays_raw() -> None:
 async def test_the_explore_arm_draws_from_the_pool_and_interleaves() -> None:
     world = World(explore_share=0.999)
     drawn = Rewrite(text="sofa", token_ids=(1, 2), token_logprobs=(-0.5, -0.1), version=3, made_at_ms=9)
-    world.cache.pools["couch"] = (drawn,)
+    world.cache.pools["couch"] = SamplePool(samples=(drawn,))
     async with gateway(world) as http:
         page = await ask(http, size=4)
         further = await ask(http, size=4, offset=4)
@@ -191,6 +191,38 @@ async def test_the_explore_arm_shows_what_shoppers_proposed_and_lacks_evidence()
     assert (page["source"], page["rewrite"]) == ("explore", "settee")
 
 
+async def test_a_draw_says_how_likely_each_page_was() -> None:
+    world = World(verdict("couch", "", proposals=("settee",)), explore_share=0.999)
+    texts = ("sofa", "Sofa", "couch", "")  # two that find one page, two that are the raw query
+    samples = tuple(Rewrite(text=t, token_ids=(i,), token_logprobs=(-1.0, -0.5)) for i, t in enumerate(texts))
+    pool = SamplePool(samples=samples, examples=(("bed", ""),), base_model="m", prompt_version="v")
+    world.cache.pools["couch"] = pool
+    world.catalogue.found["settee"] = ("new-2",)
+    async with gateway(world) as http:
+        pages = [await ask(http, size=3) for _ in range(2)]
+    first, second = (one.draw for one in world.writer.impressions)
+    assert first is not None
+    assert second is not None
+    assert [choice.text for choice in first.choices] == ["settee", *texts]
+    assert [choice.probability for choice in first.choices] == [0.5] + 4 * [0.125]
+    assert [choice.page for choice in first.choices] == [1, 2, 2, 0, 0]
+    assert [choice.logprob for choice in first.choices] == [0.0] + 4 * [-1.5]
+    assert (first.examples, first.base_model, first.prompt_version) == ((("bed", ""),), "m", "v")
+    assert first.choices[first.taken].text == world.writer.impressions[0].rewrite.text  # type: ignore[union-attr]
+    assert first.object_ids[0] == {0: "raw-1", 1: "new-2", 2: "new-1"}[first.choices[first.taken].page]
+    assert len(world.catalogue.asked) <= 3 + 2  # three lists the first time, raw and the drawn one the second
+    assert {page["source"] for page in pages} <= {"explore", "raw:silent"}
+
+
+async def test_where_the_other_lists_cannot_be_had_the_shopper_still_gets_a_page() -> None:
+    world = World(verdict("couch", "", proposals=("settee", "sofa")), explore_share=0.999)
+    world.catalogue.most = 2
+    async with gateway(world) as http:
+        page = await ask(http, size=3)
+    assert page["hits"]
+    assert world.writer.impressions[0].draw is None
+
+
 async def test_without_a_pool_the_explore_arm_climbs_the_ladder_and_asks_for_samples() -> None:
     world = World(verdict("couch", "sofa"), explore_share=0.999)
     async with gateway(world) as http:
@@ -201,7 +233,7 @@ async def test_without_a_pool_the_explore_arm_climbs_the_ladder_and_asks_for_sam
 
 async def test_an_older_version_s_pool_is_drawn_from_and_made_anew() -> None:
     world = World(explore_share=0.999)
-    world.cache.pools["couch"] = (Rewrite(text="settee", version=1),)
+    world.cache.pools["couch"] = SamplePool(samples=(Rewrite(text="settee", version=1),))
     world.known.stable_version = 1
     async with gateway(world) as http:
         assert (await ask(http))["rewrite"] == "settee"
@@ -312,7 +344,26 @@ async def test_openapi_has_examples_for_every_request() -> None:
 
 @pytest.mark.parametrize("client", ["a", "b", "c"])
 async def test_the_arm_is_the_client_s(client: str) -> None:
-    world = World(holdback_share=0.4, explore_share=0.3)
+    world = World(holdback_share=0.4)
     async with gateway(world) as http:
         page = await ask(http, client_id=client)
     assert page["arm"] == arm_of(client, "default", world.settings.serve).value
+
+
+async def test_a_client_s_searches_of_a_query_explore_together_and_say_how_likely_that_was() -> None:
+    world = World(explore_share=0.3)
+    world.popularity.asked["hose"] = 1000.0
+    world.popularity.asked["rake"] = None
+    clients = [f"c{i}" for i in range(40)]
+    async with gateway(world) as http:
+        arms = [[(await ask(http, client_id=c))["arm"] for c in clients] for _ in range(2)]
+        await ask(http, "hose")
+        unknown = await ask(http, "rake", client_id="c2")
+    assert arms[0] == arms[1]
+    assert 3 < arms[0].count("explore") < 22  # 12 expected, standard deviation 2.9
+    shown = world.writer.impressions
+    assert all(page.band is Band.TAIL for page in shown[:80])
+    assert all(page.chance == pytest.approx(0.3) for page in shown[:80])
+    assert shown[80].band is Band.HEAD
+    assert shown[80].chance < 0.05
+    assert (unknown["arm"], shown[81].band, shown[81].chance) == ("stable", None, 0.0)

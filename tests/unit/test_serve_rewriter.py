@@ -10,7 +10,7 @@ from serve_fakes import FakeCache, FakePolicy, settings_of
 from typing_extensions import override
 
 from agent.errors import BadWeights, Transient
-from agent.policy.prompt import Prompt
+from agent.policy.prompt import PROMPT_VERSION, Prompt
 from agent.serve.asking import Kind, LiveRewrites, RewriteAsk
 from agent.serve.jobs import MOST_BACKGROUND, MOST_LIVE, Jobs
 from agent.serve.rewriter import Rewriter
@@ -98,7 +98,8 @@ async def test_a_pool_follows_the_rewrite_and_is_sampled() -> None:
             while "couch" not in replica.cache.pools:
                 await asyncio.sleep(0)
     assert replica.policy.batches == [(1, 1, True), (1, 3, False)]
-    assert len(replica.cache.pools["couch"]) == 3
+    pool = replica.cache.pools["couch"]
+    assert (len(pool.samples), pool.base_model, pool.prompt_version) == (3, "fake", PROMPT_VERSION)
 
 
 async def test_live_requests_go_before_refreshes_and_those_before_pools() -> None:

@@ -1,0 +1,97 @@
+"""What trying out costs shoppers and what it tells, as a report.
+
+Cost: share of the searches, clicks a search, by how often a query is asked. Told: how far shoppers would
+prefer each policy's pages to raw ones, from the explore arm alone.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
+
+from rich.table import Table
+
+from agent.errors import Permanent, Transient
+from agent.evaluate.explored import TARGETS, Target, estimates, read_explored, rescored
+from agent.evaluate.offpolicy import Method
+from agent.policy.model import Policy
+from agent.settings import Settings
+from agent.weights.store import AdapterStore
+from feedback.clock import wall_clock
+from feedback.errors import REDIS_TRANSIENT
+from feedback.exploration import Cost
+from feedback.records import Explored
+from feedback.spending import read_costs
+from feedback.stores import connect
+
+POLICIES = (*TARGETS, "latest")
+
+
+async def read(settings: Settings, *, days: int, policies: Sequence[str]) -> dict[str, Any]:
+    """Return the figures of the last days by band, ``all`` first, and those of the policies.
+
+    Raises:
+        Permanent: there is no policy of that name, or no version for ``latest``.
+        Transient: Redis gave no answer.
+    """
+    if unknown := [name for name in policies if name not in POLICIES]:
+        raise Permanent(f"--policies: {unknown[0]!r} is none of {', '.join(POLICIES)}")
+    redis = connect(settings.redis.state_url, settings.redis.timeout_s)
+    try:
+        found = await read_costs(redis, settings.keys, settings.feedback, wall_clock(), days=days)
+        pages = await read_explored(redis, settings.keys)
+    except REDIS_TRANSIENT as error:
+        raise Transient(f"redis: {error}") from error
+    finally:
+        await redis.aclose()
+    told = {name: estimates(pages, _target(name, pages, settings)) for name in policies}
+    return figures(found, days=days) | {"policies": told}
+
+
+def _target(name: str, pages: Sequence[Explored], settings: Settings) -> Target:
+    if name in TARGETS:
+        return TARGETS[name]
+    version, adapter = AdapterStore(settings.weights_dir).newest()
+    policy = Policy.load(settings.policy)
+    policy.load_adapter(adapter, version)
+    return rescored(pages, policy)
+
+
+def figures(found: list[Cost], *, days: int) -> dict[str, Any]:
+    """Return the report as plain values."""
+    return {"days": days, "bands": {cost.band: cost.figures() for cost in found}}
+
+
+def preferences(report: Mapping[str, Any]) -> Table:
+    """Return the policies' part for a person."""
+    shown = Table(title="How far shoppers would prefer each policy's pages to raw ones, -1 to 1")
+    for column in ("policy", "effective pages", *get_args(Method)):
+        shown.add_column(column, justify="right")
+    for name, row in report["policies"].items():
+        cells = [_preference(row[method]) for method in get_args(Method)]
+        shown.add_row(name, f"{row['effective']:.0f} of {row['pages']:,}", *cells)
+    return shown
+
+
+def _preference(found: Mapping[str, Any] | None) -> str:
+    if found is None:
+        return "no estimate"
+    low, high = found["interval"]
+    return f"{found['value']:+.3f} ({low:+.3f} to {high:+.3f})"
+
+
+def table(report: Mapping[str, Any]) -> Table:
+    """Return the costs for a person."""
+    shown = Table(title=f"What exploring costs, last {report['days']} days")
+    for column in ("queries", "searches", "explored", "clicks a search", "otherwise", "cost (95 %)"):
+        shown.add_column(column, justify="right")
+    for band, row in report["bands"].items():
+        interval = row["interval"]
+        spread = f" ({interval[0]:+.3f} to {interval[1]:+.3f})" if interval else " (too few shoppers)"
+        shown.add_row(
+            band,
+            f"{row['searches']:,}",
+            f"{row['share']:.1%}",
+            f"{row['clicks_a_search']:.3f}",
+            f"{row['clicks_a_search_otherwise']:.3f}",
+            f"{row['cost']:+.3f}{spread}",
+        )
+    return shown
