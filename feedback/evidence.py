@@ -20,9 +20,11 @@ from feedback.text import bucket, normalise
 FOLDS = 2
 EXAMINATIONS = "e"
 IMPRESSIONS = "i"
+TRUSTED = "t"
 MEASURES = {
     EXAMINATIONS: "examinations",
     IMPRESSIONS: "impressions",
+    TRUSTED: "trusted",
     "c": "clicks",
     "b": "add_to_carts",
     "p": "purchases",
@@ -45,6 +47,8 @@ class ObjectEvidence:
     clicks: float = 0.0
     add_to_carts: float = 0.0
     purchases: float = 0.0
+    trusted: float = 0.0
+    """Clicks that its ranks would have got whatever stood there."""
 
     def __add__(self, other: "ObjectEvidence") -> "ObjectEvidence":
         return ObjectEvidence(
@@ -53,12 +57,13 @@ class ObjectEvidence:
             clicks=self.clicks + other.clicks,
             add_to_carts=self.add_to_carts + other.add_to_carts,
             purchases=self.purchases + other.purchases,
+            trusted=self.trusted + other.trusted,
         )
 
     def actions(self, action_weight: Mapping[Action, float]) -> float:
-        """Return the weighted sum of what was done with it."""
+        """Return the weighted sum of what was done with it, clicks that its ranks explain left out."""
         return (
-            self.clicks * action_weight.get(Action.CLICK, 0.0)
+            max(0.0, self.clicks - self.trusted) * action_weight.get(Action.CLICK, 0.0)
             + self.add_to_carts * action_weight.get(Action.ADD_TO_CART, 0.0)
             + self.purchases * action_weight.get(Action.PURCHASE, 0.0)
         )

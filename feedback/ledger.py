@@ -5,19 +5,19 @@ or position model, and one client's part can be taken out. A row names its clien
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
 
+from feedback.curve import Curve
 from feedback.decay import Decay
 from feedback.errors import Corrupt
-from feedback.evidence import ACTION_MEASURE, fold_of, query_field
+from feedback.evidence import ACTION_MEASURE, EXAMINATIONS, IMPRESSIONS, TRUSTED, fold_of, query_field
 from feedback.join import Acted, Joined
 from feedback.keys import Keys
-from feedback.propensity import examination
 from feedback.records import Action, Arm, Impression, Refinement, Rung
 from feedback.sessions import is_unshaped
 from feedback.settings import FeedbackSettings
@@ -131,8 +131,8 @@ class Increments:
     settings: FeedbackSettings
     partition: int
     decay: Decay
-    by_rank: Sequence[float]
-    """How likely ranks from 1 on are looked at."""
+    curve: Curve
+    """What a showing at a rank is worth."""
     hashes: defaultdict[str, defaultdict[str, float]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(float))
     )
@@ -155,8 +155,7 @@ class Increments:
     def _page(self, row: LedgerRow) -> None:
         weight = self.decay.weight(row.at_ms)
         for rank, object_id in enumerate(row.object_ids, start=1):
-            seen = weight * examination(rank, self.by_rank)
-            self._evidence(row, object_id, {"e": seen, "i": weight})
+            self._evidence(row, object_id, self._showing(rank, weight))
         self._popularity(row, weight)
         self._count("impressions", row)
 
@@ -190,10 +189,16 @@ class Increments:
         """Count the page that worked for the query that did not: the same shopper, the same wish."""
         weight = self.decay.weight(row.at_ms)
         for rank, object_id in enumerate(row.object_ids, start=1):
-            measures = {"e": weight * examination(rank, self.by_rank), "i": weight}
+            measures = self._showing(rank, weight)
             if object_id == row.clicked:
                 measures[ACTION_MEASURE[Action.CLICK]] = weight
             self._evidence(row, object_id, measures)
+
+    def _showing(self, rank: int, weight: float) -> dict[str, float]:
+        """Return what a showing at a rank adds."""
+        trusted = self.curve.trust(rank)
+        shown = {EXAMINATIONS: weight * self.curve.looked(rank), IMPRESSIONS: weight}
+        return shown | {TRUSTED: weight * trusted} if trusted else shown
 
     def _evidence(self, row: LedgerRow, object_id: str, measures: dict[str, float]) -> None:
         key = self.keys.evidence(row.query, row.segment)

@@ -8,6 +8,8 @@ the curve of its own time: a new estimate does not touch what is counted.
 import asyncio
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,10 +18,12 @@ from redis.asyncio import Redis
 
 from feedback import metrics
 from feedback.clock import Clock
+from feedback.curve import Curve
 from feedback.errors import REDIS_TRANSIENT
 from feedback.keys import Keys
 from feedback.ledger import LedgerRow, day_of
-from feedback.propensity import Examination, Page, fit
+from feedback.pages import Page
+from feedback.propensity import Examination, fit
 from feedback.records import Action, RankEstimate
 from feedback.settings import FeedbackSettings
 from feedback.stores import Lease
@@ -45,21 +49,34 @@ class RankReader:
         self._settings = settings
         self._clock = clock
         self._read_at_ms: int | None = None
-        self._by_rank: Sequence[float] = settings.examination
+        self._curve = prior_of(settings)
 
-    async def by_rank(self) -> Sequence[float]:
-        """Return the probability that ranks from 1 on are looked at; raises what Redis raises."""
+    async def curve(self) -> Curve:
+        """Return what a showing at each rank is worth now; raises what Redis raises."""
         now_ms = self._clock()
         if self._read_at_ms is None or now_ms - self._read_at_ms >= self._settings.ranks_every_s * 1000:
             found = await self.estimate()
-            self._by_rank = found.by_rank if found else self._settings.examination
+            self._curve = curve_of(found, self._settings)
             self._read_at_ms = now_ms
-        return self._by_rank
+        return self._curve
 
     async def estimate(self) -> RankEstimate | None:
         """Return the last estimate, if there is one."""
         stored = await self._redis.get(self._keys.examination())
         return _read(stored, RankEstimate) if stored else None
+
+
+def prior_of(settings: FeedbackSettings) -> Curve:
+    """Return the curve that stands before there is an estimate."""
+    return Curve(by_rank=settings.examination, trusted=settings.trusted, floor=settings.min_examination)
+
+
+def curve_of(estimate: RankEstimate | None, settings: FeedbackSettings) -> Curve:
+    """Return the curve of an estimate; the prior's trust where the estimate has none of its own."""
+    prior = prior_of(settings)
+    if estimate is None:
+        return prior
+    return replace(prior, by_rank=estimate.by_rank, trusted=estimate.trusted or prior.trusted)
 
 
 class RankEstimator:
@@ -93,13 +110,18 @@ class RankEstimator:
         pages = list(pages_of(rows))
         if not pages:
             return None
-        found = await asyncio.to_thread(fit, pages, self._settings.examination)
+        found = await asyncio.to_thread(
+            partial(fit, model=self._settings.examination_model), pages, self._settings.examination
+        )
         estimate = RankEstimate(
             by_rank=found.by_rank,
             joined=found.joined,
             pages=found.pages,
             clicks=found.clicks,
             made_at_ms=self._clock(),
+            trusted=found.trusted,
+            model=found.model,
+            log_likelihood=dict(found.log_likelihood),
         )
         await self._redis.set(self._keys.examination(), msgspec.json.encode(estimate))
         metrics.RANKS_JOINED.set(len(found.joined))

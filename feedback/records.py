@@ -9,6 +9,8 @@ from enum import StrEnum
 
 import msgspec
 
+from feedback.curve import Model
+
 
 class Arm(StrEnum):
     """Which treatment a search got."""
@@ -143,6 +145,11 @@ class RankEstimate(msgspec.Struct, frozen=True, kw_only=True):
     pages: int
     clicks: int
     made_at_ms: int
+    trusted: tuple[float, ...] = ()
+    """Clicks a showing that go to the rank itself, from rank 1."""
+    model: Model = "browsing"
+    log_likelihood: dict[Model, float] = {}
+    """Of pages held out under each model, a page, in nats; empty where none was chosen."""
 
 
 class Verified(msgspec.Struct, frozen=True, kw_only=True):

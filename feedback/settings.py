@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from feedback.curve import FLOOR, Choice
 from feedback.records import Action
 
 
@@ -55,6 +56,13 @@ class FeedbackSettings(Section):
         (1.0, 0.85, 0.72, 0.62, 0.53, 0.46, 0.4, 0.35, 0.31, 0.28), min_length=1
     )
     """Prior probability that a rank is looked at, from rank 1; until pages of concurrent arms tell it."""
+    examination_model: Choice = "auto"
+    """How pages are read: ``browsing`` (by rank and last click), ``cascade`` (downwards, until content),
+    ``trust`` (by rank, some clicks going to the rank itself); ``auto``: what predicts pages held out best."""
+    trusted: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = ()
+    """Clicks a showing that go to the rank itself, from rank 1, until the model ``trust`` tells them."""
+    min_examination: float = Field(FLOOR, gt=0, le=1)
+    """Least examination that a showing counts as, so that a click far down is no more than 1 / that."""
     ranks_every_s: float = Field(600, gt=0)
     """How often it is estimated anew."""
     ranks_rows: int = Field(200_000, ge=1000)

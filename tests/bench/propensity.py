@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from feedback.propensity import DEPTH, Page, examination, fit
+from feedback.curve import examination
+from feedback.pages import DEPTH, Page
+from feedback.propensity import fit
 from feedback.settings import FeedbackSettings
 
 QUERIES = 500
@@ -100,6 +102,8 @@ def run(model: str, seed: int, impressions: int, randomised: float) -> dict[str,
         "model": model,
         "seed": seed,
         "connected": found.is_connected,
+        "chosen": found.model,
+        "log_likelihood": found.log_likelihood,
         "error": [float(e) for e in np.array(found.by_rank) / truth - 1],
         "prior_error": [float(examination(r, prior) / truth[r - 1] - 1) for r in range(1, DEPTH + 1)],
         "ndcg": ranking(attraction, query, pages, clicked, found.by_rank),
