@@ -12,10 +12,11 @@ from typing import Literal
 
 import msgspec
 
+from feedback.candidates import head
 from feedback.curve import Curve
 from feedback.decay import Decay
 from feedback.errors import Corrupt
-from feedback.evidence import ACTION_MEASURE, EXAMINATIONS, IMPRESSIONS, TRUSTED, fold_of, query_field
+from feedback.evidence import ACTION_MEASURE, EXAMINATIONS, IMPRESSIONS, TRUSTED, VALUE, fold_of, query_field
 from feedback.join import Acted, Joined
 from feedback.keys import Keys
 from feedback.records import Action, Arm, Impression, Refinement, Rung
@@ -23,6 +24,8 @@ from feedback.sessions import is_unshaped
 from feedback.settings import FeedbackSettings
 from feedback.text import digest, normalise
 
+MINOR = 100
+"""Minor units in a unit of currency."""
 COUNT_OF = {Action.CLICK: "clicks", Action.ADD_TO_CART: "add_to_carts", Action.PURCHASE: "purchases"}
 
 
@@ -46,6 +49,8 @@ class LedgerRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     action: Action | None = None
     rank: int = 0
     """Where an action's object was shown; 0 in a played log."""
+    value_minor: int = 0
+    """Of a purchase, in minor units of the currency."""
     unshaped: bool = False
     text: str = ""
     """What a refinement typed next."""
@@ -104,6 +109,7 @@ def _of_action(acted: Acted) -> LedgerRow:
         object_ids=(event.object_id,),
         action=event.action_name,
         rank=acted.rank,
+        value_minor=event.value_minor,
         unshaped=is_unshaped(page, event),
     )
 
@@ -164,7 +170,11 @@ class Increments:
             raise Corrupt("a ledger row of an action names none")
         (object_id,) = row.object_ids
         weight = self.decay.weight(row.at_ms)
-        self._evidence(row, object_id, {ACTION_MEASURE[row.action]: weight})
+        measures = {ACTION_MEASURE[row.action]: weight}
+        if row.action is Action.PURCHASE and row.value_minor:
+            counted = min(row.value_minor, self.settings.action_weight.most_value_minor)
+            measures[VALUE] = weight * counted / MINOR
+        self._evidence(row, object_id, measures)
         self._count(COUNT_OF[row.action], row)
         if row.action is Action.CLICK:
             self._click(row, object_id, weight)
@@ -174,12 +184,12 @@ class Increments:
             self._popularity(row, weight)
         if row.unshaped:
             key = self.keys.clicked(self.partition, object_id)
-            self.hashes[key][f"{row.fold}|{query_field(row.segment, row.query)}"] += weight
+            self.hashes[key][f"{head(row.fold, row.arm)}|{query_field(row.segment, row.query)}"] += weight
             self.bounds[key] = self.settings.queries_an_object
 
     def _refinement(self, row: LedgerRow) -> None:
         key = self.keys.refined(row.query, row.segment)
-        self.hashes[key][f"{row.fold}|{row.text}"] += self.decay.weight(row.at_ms)
+        self.hashes[key][f"{head(row.fold, row.arm)}|{row.text}"] += self.decay.weight(row.at_ms)
         self.bounds[key] = self.settings.refinements_a_query
         self._borrowed(row)
         self.moved[query_field(row.segment, row.query)] = None

@@ -8,15 +8,14 @@ lone gamma is exactly. An object that was not shown is worth nothing for sure, a
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from scipy.stats import gamma, norm
 
 from feedback.evidence import Fold, ObjectEvidence
-from feedback.records import Action
 from feedback.reward import attractiveness, moves
-from feedback.settings import FeedbackSettings
+from feedback.settings import ActionWeight, FeedbackSettings
 
 NO_SKEW = 1e-6
 
@@ -107,9 +106,17 @@ def _rate(
     return Belief(mean=mean, variance=variance, third=2 * variance**2 / mean)
 
 
-def _squared(evidence: ObjectEvidence, weight: Mapping[Action, float]) -> float:
-    """Return the variance of the weighted actions: each kind is Poisson, trusted clicks among them."""
-    return replace(evidence, trusted=0.0).actions({action: w * w for action, w in weight.items()})
+def _squared(evidence: ObjectEvidence, weight: ActionWeight) -> float:
+    """Return the variance of the weighted actions: each kind is Poisson, trusted clicks among them.
+
+    A purchase's weight is the mean one of the object's purchases.
+    """
+    bought = weight.purchase * evidence.purchases + weight.value * evidence.value
+    return (
+        weight.click**2 * evidence.clicks
+        + weight.add_to_cart**2 * evidence.add_to_carts
+        + (bought * bought / evidence.purchases if evidence.purchases else 0.0)
+    )
 
 
 def _share(share: float, total: float) -> Belief:

@@ -21,7 +21,7 @@ HOLD_OUT = 5
 """Each so many-th page is predicted from the others, where a model is chosen."""
 MARGIN: dict[Model, float] = {"browsing": 0.0, "cascade": 0.0, "trust": 0.001}
 """Nats a page that a model must predict better by. On simulated logs of 200,000 pages trust gains .004 to
-.006 on browsing where there is some, up to .0004 where there is none; cascade .006 in its world, else -.01."""
+.006 on browsing where there is some, .0004 where there is none; cascade .006 in its world, else -.01."""
 
 
 class Fitted(Protocol):

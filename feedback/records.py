@@ -179,6 +179,8 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
     """Candidates that lack evidence: the explore arm may show them, so that they get some."""
     settled: bool = True
     """False: too little is known for a verdict; only the proposals count."""
+    searches: float = 0.0
+    """Effective pages shown for the query when judged; 0 in a click log."""
     seq: int = 0
     """The verifier's own sequence number; rises with every change, so that readers can follow."""
 

@@ -5,7 +5,6 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from feedback.curve import FLOOR, Choice
-from feedback.records import Action
 
 
 class Section(BaseModel):
@@ -27,6 +26,19 @@ class RedisSettings(Section):
     """Of one command."""
 
 
+class ActionWeight(Section):
+    """How much a thing that a shopper did counts as attraction, relative to a click."""
+
+    click: float = Field(1.0, ge=0)
+    add_to_cart: float = Field(2.0, ge=0)
+    purchase: float = Field(3.0, ge=0)
+    value: float = Field(0.0, ge=0)
+    """Added for each unit of currency (100 minor units) that a purchase was worth; 0: all count alike."""
+    most_value_minor: int = Field(100_000, ge=0)
+    """Value of one purchase that counts at most, in minor units of the currency: dear objects are bought
+    seldom, and one of them would decide for all."""
+
+
 class FeedbackSettings(Section):
     """Streams, join, evidence."""
 
@@ -46,11 +58,7 @@ class FeedbackSettings(Section):
     """An event further in the future is refused."""
     half_life_s: float = Field(30 * 86_400, gt=0)
     """Of evidence."""
-    action_weight: dict[Action, Annotated[float, Field(ge=0)]] = {
-        Action.CLICK: 1.0,
-        Action.ADD_TO_CART: 2.0,
-        Action.PURCHASE: 3.0,
-    }
+    action_weight: ActionWeight = ActionWeight()
     """How much an action counts as attraction, relative to a click."""
     examination: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
         (1.0, 0.85, 0.72, 0.62, 0.53, 0.46, 0.4, 0.35, 0.31, 0.28), min_length=1

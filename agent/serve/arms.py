@@ -5,6 +5,7 @@ drafts the same page. Team-draft interleaving after Radlinski, Kurup and Joachim
 says nothing about which list is better belongs to neither team.
 """
 
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,13 +29,25 @@ def arm_of(client_id: str, tenant: str, settings: ServeSettings) -> Arm:
     return Arm.STABLE
 
 
-def in_raw_share(query: str, client_id: str, now_ms: int, settings: ServeSettings) -> bool:
+def raw_share(searches: float, settings: ServeSettings) -> float:
+    """Return the share of a verified query's searches, holdback aside, that get the raw list.
+
+    As much as gives ``settings.raw_examinations`` raw pages a half-life, holdback's among them: of
+    ``searches`` effective pages under exponential decay, one half-life brought the part ln 2.
+    """
+    needed = 0.0
+    if searches > 0:
+        needed = settings.raw_examinations / (math.log(2) * searches) - settings.holdback_share
+    return max(settings.raw_share, min(needed, settings.most_raw_share))
+
+
+def in_raw_share(query: str, client_id: str, now_ms: int, share: float) -> bool:
     """Tell whether this client sees the raw list of a verified query today.
 
     Drawn anew for each query, client and day, so that a shopper's pages of one query agree with each other.
     """
     place = bucket(f"{now_ms // DAY_MS}|{client_id}|{query}", BUCKETS, salt="raw share")
-    return place / BUCKETS < settings.raw_share
+    return place / BUCKETS < share
 
 
 @dataclass(frozen=True, kw_only=True)

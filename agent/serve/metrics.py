@@ -35,6 +35,9 @@ EVENTS = Counter(
 )
 REFUSED = Counter("unseen_refused_requests_total", "Requests answered with a 4xx, by status.", ["status"])
 KNOWN_SEQ = Gauge("unseen_verified_seq", "The verifier's sequence number that the gateway has seen.")
+SUSPENDED = Counter(
+    "unseen_suspensions_total", "Verified rewrites suspended because a page is not what it was."
+)
 REFRESH_FAILURES = Counter(
     "unseen_refresh_failures_total", "Times that the gateway could not follow the verdicts."
 )

@@ -20,12 +20,14 @@ from agent.serve.known import Known
 from agent.settings import Settings
 from feedback.clock import ManualClock
 from feedback.errors import Transient as FeedbackTransient
+from feedback.fingerprint import fingerprint
 from feedback.keys import Keys
 from feedback.neighbours import VerifiedIndex
 from feedback.records import CachedRewrite, Event, Impression, Rewrite, Verified
 from feedback.streams import StreamWriter
 
 NOW_MS = 1_795_426_200_000
+RAW = [f"raw-{i}" for i in range(1, 31)]
 
 
 class FakeCatalogue:
@@ -33,6 +35,7 @@ class FakeCatalogue:
 
     def __init__(self) -> None:
         self.fails = False
+        self.raw = RAW
         self.asked: list[tuple[Plan, int, int, str]] = []
 
     async def search(
@@ -41,8 +44,7 @@ class FakeCatalogue:
         if self.fails:
             raise SearchFailed("no shard is there")
         self.asked.append((plan, size, offset, purpose))
-        ids = [f"raw-{i}" for i in range(1, 31)]
-        found = (ids if plan.is_raw else ["new-1", *ids])[offset : offset + size]
+        found = (self.raw if plan.is_raw else ["new-1", *self.raw])[offset : offset + size]
         return Results(
             object_ids=tuple(found),
             scores=tuple(1.0 / (offset + i + 1) for i in range(len(found))),
@@ -166,6 +168,8 @@ class KnownFromTest(Known):
 
 
 def verdict(query: str, text: str, **more: Any) -> Verified:  # noqa: ANN401
+    """Return a verdict on the pages that `FakeCatalogue` shows."""
+    more = {"fingerprint": fingerprint(RAW, ["new-1", *RAW], 10), **more}
     return Verified(
         query=query,
         text=text,
@@ -173,7 +177,6 @@ def verdict(query: str, text: str, **more: Any) -> Verified:  # noqa: ANN401
         gain_sd=0.01,
         p_harm=0.0,
         support=5.0,
-        fingerprint="f",
         changes=bool(text),
         evidence_seq=1,
         made_at_ms=0,

@@ -209,15 +209,16 @@ async def test_a_query_without_a_click_then_one_with_is_a_refinement_in_either_o
     found = await shop.show("modern warfare 3", "AB")
     await shop.click(found, "A")
     await shop.collect()
-    assert [name[2:] for name in await shop.refined("mw3")] == [b"modern warfare 3"]
+    assert [name.partition(b"|")[2] for name in await shop.refined("mw3")] == [b"modern warfare 3"]
     assert await shop.refined("modern warfare 3") == {}
     again = msgspec.structs.replace(failed, query_id=shop.keys.new_query_id("cod"), user_query="cod")
     await shop.writer.add_impressions([again])  # its page arrives last
     await shop.collect()
-    assert [name[2:] for name in await shop.refined("cod")] == [b"modern warfare 3"]
+    assert [name.partition(b"|")[2] for name in await shop.refined("cod")] == [b"modern warfare 3"]
     (evidence,) = await shop.reader.read(["mw3"])
     (candidate,) = await CandidateReader(shop.redis, shop.keys, shop.reader).candidates(evidence, 5)
     assert (candidate.text, candidate.source) == ("modern warfare 3", "reformulation")
+    assert candidate.arms == {failed.arm}
 
 
 async def test_typing_a_clicked_query_a_late_one_and_a_shaped_page_are_no_refinements(shop: Shop) -> None:
@@ -238,7 +239,7 @@ async def test_typing_a_clicked_query_a_late_one_and_a_shaped_page_are_no_refine
         assert await shop.refined(query) == {}, query
     await shop.click(page, "B", session_id="s4", occurred_at_ms=page.shown_at_ms)  # raw had it too
     await shop.collect()
-    assert [name[2:] for name in await shop.refined("shaped")] == [b"raw too"]
+    assert [name.partition(b"|")[2] for name in await shop.refined("shaped")] == [b"raw too"]
 
 
 async def test_a_played_log_teaches_by_clicks_alone_and_finds_co_clicks(shop: Shop) -> None:

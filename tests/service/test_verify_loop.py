@@ -1,17 +1,26 @@
 """Clicks go in at the stream, verdicts come out of the store: real Redis, real OpenSearch."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
 
 import pytest
 from redis.asyncio import Redis
+from serve_fakes import FakeCache, FakeRewriter, FakeWriter
 
 from agent.errors import SearchFailed
 from agent.policy.plan import Plan
 from agent.retrieval import Catalogue, Results
-from agent.settings import OpenSearchSettings, Settings
+from agent.serve.asking import LiveRewrites
+from agent.serve.choosing import Chooser
+from agent.serve.impressions import ImpressionBuffer
+from agent.serve.known import Known
+from agent.serve.schemas import SearchRequest
+from agent.serve.searching import Searcher
+from agent.settings import OpenSearchSettings, ServeSettings, Settings
 from agent.verify import LeaseLostError, VerdictWriter, Verifier
 from agent.verify.process import run
 from feedback.candidates import CandidateReader
@@ -42,6 +51,7 @@ class Shop:
     clock: ManualClock
     collector: Collector
     ids: "count[int]"
+    known: Known
 
     def verifier(self, catalogue: object = None) -> Verifier:
         evidence = EvidenceReader(self.redis, self.settings.keys, self.settings.feedback, self.clock)
@@ -53,6 +63,28 @@ class Shop:
             self.settings,
             self.clock,
         )
+
+    @asynccontextmanager
+    async def gateway(self) -> AsyncIterator[Callable[[str], Awaitable[tuple[str, str]]]]:
+        """Yield a search that returns source and rewrite; what is known changes by `known.refresh` alone."""
+        await self.known.refresh()
+        live = LiveRewrites(FakeRewriter(text=""))
+        chooser = Chooser(self.settings, known=self.known, cache=FakeCache(), live=live, rng=random.Random(0))
+        impressions = ImpressionBuffer(FakeWriter(), capacity=100)
+        searcher = Searcher(
+            self.settings,
+            catalogue=self.catalogue,
+            chooser=chooser,
+            impressions=impressions,
+            clock=self.clock,
+        )
+
+        async def search(query: str) -> tuple[str, str]:
+            page = await searcher.search(SearchRequest(user_query=query, client_id="c"))
+            return page.source, page.rewrite
+
+        yield search
+        await live.close()
 
     async def click(self, query: str, object_id: str, *, times: int = 1) -> None:
         events = [
@@ -86,13 +118,15 @@ async def shop(redis_url: str, opensearch_url: str, tenant: str) -> AsyncIterato
         tenant=tenant,
         redis=RedisSettings(state_url=redis_url, partitions=2),
         opensearch=OpenSearchSettings(url=opensearch_url, index=tenant, fields=("title",)),
+        serve=ServeSettings(holdback_share=0, explore_share=0, raw_share=0),
     )
     redis, clock = connect(redis_url), ManualClock(NOW_MS)
     collector = Collector(redis, settings.keys, settings.feedback, clock)
     async with Catalogue(settings.opensearch) as catalogue:
         await catalogue.create_index()
         await catalogue.load(PRODUCTS)
-        yield Shop(settings, redis, catalogue, clock, collector, count())
+        known = Known(redis, settings.keys, VerifiedIndex())
+        yield Shop(settings, redis, catalogue, clock, collector, count(), known)
         await catalogue.drop_index()
     await redis.aclose()
 
@@ -150,6 +184,50 @@ async def test_a_rewrite_whose_products_are_gone_is_withdrawn_at_its_next_check(
     assert couch
     assert couch.text == ""
     assert verifier.serving == 0
+
+
+async def test_a_product_that_leaves_suspends_its_rewrite_within_one_search(shop: Shop) -> None:
+    await shoppers(shop)
+    verifier = shop.verifier()
+    await verifier.step()
+    async with shop.gateway() as search:
+        assert await search("couch") == ("verified", "grey sofa")
+        await shop.catalogue.delete(["sofa2"])
+        assert await search("couch") == ("raw:moved", "")
+        assert await search("couch") == ("raw:suspended", "")
+        await shop.known.refresh()  # tells the verifier, who has not written anything yet
+        assert await search("couch") == ("raw:suspended", "")
+        assert (await verifier.recheck_suspended()).reasons == {"claim": 1}
+        await shop.known.refresh()
+        assert await search("couch") == ("verified", "grey sofa")  # two sofas are left
+
+        await shop.catalogue.delete(["sofa0", "sofa1"])
+        assert await search("couch") == ("raw:moved", "")
+        await shop.known.refresh()
+        assert (await verifier.recheck_suspended()).n == 1
+        await shop.known.refresh()
+        assert await search("couch") == ("raw:silent", "")
+    assert verifier.serving == 0
+    assert (await verifier.recheck_suspended()).n == 0
+
+
+async def test_what_was_suspended_while_a_search_failed_is_judged_once_it_does_not(shop: Shop) -> None:
+    class Away:
+        async def msearch(self, plans: Sequence[Plan], **_: object) -> list[Results]:
+            raise SearchFailed(f"away for {len(plans)} searches")
+
+    await shoppers(shop)
+    verifier = shop.verifier()
+    await verifier.step()
+    (couch,) = [v for v in (await verifier._writer.all()).values() if v.text]
+    shop.known.suspend(couch)
+    await shop.known.refresh()
+    verifier._catalogue = Away()
+    with pytest.raises(SearchFailed):
+        await verifier.recheck_suspended()
+    verifier._catalogue = shop.catalogue
+    assert (await verifier.recheck_suspended()).n == 1
+    assert (await verifier.recheck_suspended()).n == 0
 
 
 async def test_a_failed_search_gives_no_verdict_and_the_queries_stay_moved(shop: Shop) -> None:

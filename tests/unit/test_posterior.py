@@ -11,7 +11,7 @@ from scipy.stats import beta, gamma
 from feedback.evidence import ObjectEvidence
 from feedback.posterior import Belief, attractions, difference
 from feedback.reward import attractiveness, dcg_difference
-from feedback.settings import FeedbackSettings
+from feedback.settings import ActionWeight, FeedbackSettings
 
 SETTINGS = FeedbackSettings()
 MU, ALPHA = 0.1, 4.0
@@ -43,6 +43,15 @@ def test_a_purchase_moves_the_bounds_by_its_weight_and_widens_them_by_its_square
     belief = known({"a": ObjectEvidence(examinations=16.0, purchases=1.0)})["a"]
     assert belief.mean == pytest.approx((3 + 0.4) / 20)
     assert belief.variance == pytest.approx((9 + 0.4) / 400)
+
+
+def test_what_a_purchase_was_worth_counts_where_it_is_set() -> None:
+    weight = ActionWeight(value=0.1)
+    settings = FeedbackSettings(action_weight=weight)
+    fold = {"a": ObjectEvidence(examinations=16.0, purchases=2.0, value=50.0)}
+    belief = attractions(fold, mu=0.0, alpha=4.0, settings=settings)["a"]
+    assert belief.mean == pytest.approx((2 * 3 + 0.1 * 50) / 20)
+    assert belief.variance == pytest.approx(2 * (3 + 0.1 * 25) ** 2 / 400)
 
 
 def test_without_impressions_a_share_of_the_clicks_is_a_beta() -> None:
