@@ -1,7 +1,7 @@
 """How fast evidence should fade: what predicts the next day's clicks from those before it. Pure.
 
-Prequential (Dawid, Statistical theory: the prequential approach, JRSS A 1984): each day's clicks are predicted
-from the days before it alone, then added. A click of query q falls on object d with chance
+Prequential (Dawid, Statistical theory: the prequential approach, JRSS A 1984): each day's clicks are
+predicted from the days before it alone, then added. A click of query q falls on object d with chance
 ``(own(q, d) + c * popular(d)) / (own(q) + c)``, where both counts fade by the half-life on trial. For each
 half-life the strength c of the shop's popularity is the one that predicts best, so that a short half-life is
 not blamed for the little that it keeps. Guarantees that a day never predicts itself, and says nothing of a
@@ -11,18 +11,20 @@ log of fewer than two days.
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from feedback.errors import Permanent
 
 DAY_MS = 86_400_000
+DAY_S = 86_400
 HALF_LIVES_D = (1.0, 3.0, 7.0, 14.0, 30.0, 60.0, 120.0, 365.0)
 STRENGTHS = (0.5, 1.0, 2.0, 4.0, 8.0)
 """Clicks that popularity is worth against a query's own."""
 BURN_IN = 0.2
 """Share of the days that only teach."""
+MOST_HALF_LIVES = 500
 SURE = 2.0
 """Standard errors over days by which a half-life must predict worse to be ruled out."""
 
@@ -68,6 +70,26 @@ class HalfLives:
         """Half-lives in days that the log does not tell from the best one."""
         return tuple(trial.half_life_d for trial in self.trials if trial.behind < SURE)
 
+    def as_dict(self) -> dict[str, Any]:
+        """Return it for a report."""
+        return {
+            "best_half_life_s": self.best.half_life_d * DAY_S,
+            "as_good_half_lives_d": list(self.as_good),
+            "days": self.days,
+            "clicks": self.clicks,
+            "trials": [asdict(trial) for trial in self.trials],
+        }
+
+    def as_text(self, now_s: float) -> str:
+        """Return it for people, beside the half-life that is set now."""
+        lines = [
+            f"{t.half_life_d:6g} days  {t.log_likelihood:+.4f} nats a click  "
+            f"{t.behind:4.1f} standard errors behind"
+            for t in self.trials
+        ]
+        best_s = self.best.half_life_d * DAY_S
+        return "\n".join([*lines, f"half_life_s = {best_s:g} predicts best; it is {now_s:g} now"])
+
 
 @dataclass(kw_only=True)
 class _Fading:
@@ -80,9 +102,12 @@ class _Fading:
     asked: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     popular: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     total: float = 0.0
+    landmark: int = 0
+    """The day whose clicks weigh 1."""
 
     def add(self, day: int, clicks: Iterable[Clicked]) -> None:
-        weight = 2.0 ** (day / self.half_life_d)
+        """Add a day's clicks; days in their order."""
+        weight = self._unit(day)
         for _, query, object_id in clicks:
             self.own[query][object_id] += weight
             self.asked[query] += weight
@@ -91,7 +116,7 @@ class _Fading:
 
     def told(self, day: int, clicks: Sequence[Clicked], objects: int) -> list[float]:
         """Return the log-likelihood of a day's clicks for each strength."""
-        unit = 2.0 ** (day / self.half_life_d)
+        unit = self._unit(day)
         sums = [0.0] * len(STRENGTHS)
         for _, query, object_id in clicks:
             base = (self.popular.get(object_id, 0.0) + 0.5 * unit) / (self.total + 0.5 * unit * objects)
@@ -101,6 +126,16 @@ class _Fading:
                 c = strength * unit
                 sums[i] += math.log((own + c * base) / (asked + c))
         return sums
+
+    def _unit(self, day: int) -> float:
+        """Return what a click of the day weighs; the sums are scaled before that leaves the doubles."""
+        if day - self.landmark > MOST_HALF_LIVES * self.half_life_d:
+            by = 2.0 ** ((self.landmark - day) / self.half_life_d)
+            for counts in (self.asked, self.popular, *self.own.values()):
+                counts.update({name: weight * by for name, weight in counts.items()})
+            self.total *= by
+            self.landmark = day
+        return float(2.0 ** ((day - self.landmark) / self.half_life_d))
 
 
 def compare(clicks: Iterable[Clicked], half_lives_d: Sequence[float] = HALF_LIVES_D) -> HalfLives:

@@ -23,7 +23,7 @@ from feedback.ledger import LedgerRow
 from feedback.neighbours import VerifiedIndex
 from feedback.partition import Deposed, Partition
 from feedback.records import Action, Arm, Event, Impression, Rewrite, Rung, Verified
-from feedback.settings import FeedbackSettings
+from feedback.settings import ActionWeight, FeedbackSettings
 from feedback.stores import connect
 from feedback.streams import StreamWriter
 
@@ -296,6 +296,35 @@ async def test_a_query_keeps_its_heaviest_objects(shop: Shop) -> None:
     (evidence,) = await small.reader.read(["couch"])
     # 13 objects; E, F and G have the least examinations, and H, below them, has a click
     assert sorted(evidence.merged()) == sorted("ABCDHIJKLM")
+
+
+async def test_a_purchase_counts_by_its_value_up_to_the_most(shop: Shop) -> None:
+    page = await shop.show("a", "AB")
+    await shop.click(page, "A", action_name=Action.PURCHASE, value_minor=2_550)
+    await shop.click(page, "B", action_name=Action.PURCHASE, value_minor=999_999_999)
+    await shop.click(page, "B", value_minor=5_000)  # a click is worth no money
+    await shop.collect()
+    (evidence,) = await shop.reader.read(["a"])
+    values = {d: e.value for d, e in evidence.merged().items()}
+    assert values == {"A": pytest.approx(25.5), "B": pytest.approx(1000)}
+    weight = ActionWeight(value=0.1)
+    assert evidence.merged()["B"].actions(weight) == pytest.approx(1 + 3 + 100)
+
+
+async def test_ranks_that_shoppers_trust_take_their_clicks_out_of_worth(shop: Shop) -> None:
+    trusting = FeedbackSettings(trusted=(0.25,))
+    collector = Collector(shop.redis, shop.keys, trusting, shop.clock)
+    for _ in range(4):
+        page = await shop.show("a", "AB")
+        await shop.click(page, "A")
+    while await collector.step():
+        pass
+    (evidence,) = await shop.reader.read(["a"])
+    first, second = evidence.merged()["A"], evidence.merged()["B"]
+    assert first.clicks == pytest.approx(4)
+    assert first.trusted == pytest.approx(1)
+    assert first.actions(trusting.action_weight) == pytest.approx(3)
+    assert second.trusted == 0.0
 
 
 async def test_counts_tell_arms_and_rewritten_pages_apart(shop: Shop) -> None:

@@ -23,6 +23,7 @@ from agent.serve.searching import Searcher
 from agent.settings import OpenSearchSettings, ServeSettings, Settings
 from agent.verify import LeaseLostError, VerdictWriter, Verifier
 from agent.verify.process import run
+from agent.verify.telling import tell
 from feedback.candidates import CandidateReader
 from feedback.clock import ManualClock
 from feedback.collector import Collector
@@ -155,6 +156,20 @@ async def test_from_clicks_to_a_verified_rewrite(shop: Shop) -> None:
     lamp = index.get("desk lamp")
     assert lamp
     assert lamp.text == ""  # judged, and nothing is to be added
+
+
+async def test_what_is_known_of_a_query_is_told_with_its_bounds(shop: Shop) -> None:
+    await shoppers(shop)
+    told = await tell(shop.settings, " Couch ", rewrite="grey sofa", clock=shop.clock)
+    assert told["query"] == "couch"
+    assert [one["object_id"] for one in told["objects"]] == ["sofa0", "sofa1", "sofa2"]
+    for one in told["objects"]:
+        assert one["low"] < one["mean"] == pytest.approx(1 / 3) < one["high"]
+    gain = told["gain"]
+    assert gain["mean"] == pytest.approx((1 + 0.6309 + 0.5) / 3, abs=1e-3)  # raw finds nothing
+    assert gain["low"] < gain["mean"] < gain["high"]
+    assert gain["p_harm"] < 0.001
+    assert "gain" not in await tell(shop.settings, "couch", clock=shop.clock)
 
 
 async def test_a_pass_ends_with_nothing_moved_and_little_news_is_passed_over(shop: Shop) -> None:
