@@ -50,13 +50,17 @@ def test_a_day_is_predicted_from_the_days_before_it_by_hand() -> None:
 
 
 def test_a_log_of_years_with_a_half_life_of_a_day_stays_in_the_doubles() -> None:
-    days = [Clicked(day * DAY_MS, "q", "a") for day in range(0, 3000, 7)]
-    often, once = (
-        compare(days, [1.0]),
-        compare([Clicked(c.at_ms + 9 * DAY_MS, "q", "a") for c in days], [1.0]),
-    )
-    assert math.isfinite(often.best.log_likelihood)
-    assert often.best.log_likelihood == pytest.approx(once.best.log_likelihood)
+    years = [Clicked(day * DAY_MS, "q", "a") for day in range(0, 3000, 7)]
+    assert math.isfinite(compare(years, [1.0]).best.log_likelihood)
+
+
+def test_scaling_the_sums_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    clicks = log(20, turns_every=5)
+    plain = compare(clicks, [1.0, 3.0])
+    monkeypatch.setattr("feedback.half_life.MOST_HALF_LIVES", 2)
+    scaled = compare(clicks, [1.0, 3.0])
+    for one, other in zip(plain.trials, scaled.trials, strict=True):
+        assert one.log_likelihood == pytest.approx(other.log_likelihood)
 
 
 def test_the_command_reads_a_click_log_and_leaves_out_what_judges(tmp_path: Path) -> None:
