@@ -54,13 +54,13 @@ class Known:
         return self._suspended.get(query_field(verdict.segment, verdict.query)) == verdict.seq
 
     async def refresh(self) -> None:
-        """Tell what was suspended and read what changed; raises what Redis raises."""
-        await self._tell()
+        """Read what changed and tell what was suspended; raises what Redis raises."""
         await self.index.refresh(self._redis, self._keys)
         members = await cast("asyncio.Future[set[bytes]]", self._redis.smembers(self._keys.revoked()))
         self.revoked = frozenset(int(member) for member in members)
         await self._follow_stable(int(await self._redis.get(self._keys.stable()) or 0))
         KNOWN_SEQ.set(self.index.seq)
+        await self._tell()  # last: a full Redis takes no writes and still answers
 
     async def _tell(self) -> None:
         for name in list(self._untold):
@@ -68,6 +68,12 @@ class Known:
                 self._keys.suspended(), {FIELD: name}, maxlen=MOST_SUSPENDED, approximate=False
             )
             self._untold.discard(name)
+        self._suspended = {n: seq for n, seq in self._suspended.items() if self._stands(n, seq)}
+
+    def _stands(self, name: str, seq: int) -> bool:
+        segment, _, query = name.partition("|")
+        verdict = self.index.get(query, segment)
+        return verdict is not None and verdict.seq == seq
 
     async def _follow_stable(self, version: int) -> None:
         if version == self.stable_version:
