@@ -88,7 +88,7 @@ class HalfLives:
             for t in self.trials
         ]
         best_s = self.best.half_life_d * DAY_S
-        return "\n".join([*lines, f"half_life_s = {best_s:g} predicts best; it is {now_s:g} now"])
+        return "\n".join([*lines, f"half_life_s = {best_s:.0f} predicts best; it is {now_s:.0f} now"])
 
 
 @dataclass(kw_only=True)

@@ -9,6 +9,7 @@ from itertools import count
 
 import pytest
 from redis.asyncio import Redis
+from scipy.stats import beta
 from serve_fakes import FakeCache, FakeRewriter, FakeWriter
 
 from agent.errors import SearchFailed
@@ -164,7 +165,9 @@ async def test_what_is_known_of_a_query_is_told_with_its_bounds(shop: Shop) -> N
     assert told["query"] == "couch"
     assert [one["object_id"] for one in told["objects"]] == ["sofa0", "sofa1", "sofa2"]
     for one in told["objects"]:
-        assert one["low"] < one["mean"] == pytest.approx(1 / 3) < one["high"]
+        assert one["mean"] == pytest.approx(1 / 3)
+        assert one["low"] == pytest.approx(beta(3, 6).ppf(0.025), abs=0.02)  # three clicks of nine
+        assert one["high"] == pytest.approx(beta(3, 6).ppf(0.975), abs=0.02)
     gain = told["gain"]
     assert gain["mean"] == pytest.approx((1 + 0.6309 + 0.5) / 3, abs=1e-3)  # raw finds nothing
     assert gain["low"] < gain["mean"] < gain["high"]
