@@ -217,6 +217,7 @@ async def test_a_product_that_leaves_suspends_its_rewrite_within_one_search(shop
         assert await search("couch") == ("raw:suspended", "")
         assert (await verifier.recheck_suspended()).reasons == {"claim": 1}
         await shop.known.refresh()
+        assert not shop.known._suspended  # what has another verdict is forgotten
         assert await search("couch") == ("verified", "grey sofa")  # two sofas are left
 
         await shop.catalogue.delete(["sofa0", "sofa1"])
