@@ -12,9 +12,11 @@ from typing import Annotated, Any
 
 import typer
 
+from agent import cli_evidence
+from agent.cli_evidence import Config
+from agent.cli_evidence import settings_for as _settings
 from agent.demo.stack.errors import StackError
 from agent.errors import AgentError
-from agent.settings import Settings
 from feedback.errors import FeedbackError
 
 app = typer.Typer(
@@ -23,9 +25,6 @@ app = typer.Typer(
     help="A query rewriter for product search that learns from what shoppers do.",
 )
 
-Config = Annotated[
-    Path | None, typer.Option(help="A TOML file of settings; the environment (UNSEEN_...) stands above it.")
-]
 OpenSearchUrl = Annotated[
     str | None,
     typer.Option("--opensearch", metavar="URL", help="Use this OpenSearch instead of starting one."),
@@ -232,82 +231,9 @@ def learner(config: Config = None) -> None:
     _until_told(lambda stop: run(settings, stop, gate.judge))
 
 
-@app.command()
-def ranks(
-    *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
-    config: Config = None,
-) -> None:
-    """Say how likely each rank is looked at, what that rests on, and whether arms join all ranks."""
-    import json
-
-    from feedback.ranks import report
-
-    settings = _settings(config, "ranks")
-    said = asyncio.run(report(settings.redis, settings.keys, settings.feedback))
-    if as_json:
-        typer.echo(json.dumps(said))
-    else:
-        typer.echo("\n".join(f"{name:16} {value}" for name, value in said.items()))
-
-
-@app.command()
-def evidence(
-    query: Annotated[str, typer.Argument(help="As shoppers type it.")],
-    *,
-    rewrite: Annotated[str, typer.Option(help="Search it too and say what it gains over the query.")] = "",
-    level: Annotated[float, typer.Option(min=0.5, max=0.999, help="Of the bounds.")] = 0.95,
-    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
-    config: Config = None,
-) -> None:
-    """Say what each object is worth for a query and what a rewrite gains, with their bounds."""
-    import json
-
-    from agent.verify.telling import tell
-
-    told = asyncio.run(tell(_settings(config, "evidence"), query, rewrite=rewrite, level=level))
-    if as_json:
-        typer.echo(json.dumps(told))
-        return
-    gain = [{"object_id": f"gain of: {rewrite}", **told["gain"]}] if rewrite else []
-    for row in [*told["objects"], *gain]:
-        typer.echo(f"{row['object_id']:30} {row['mean']:+.4f}  ({row['low']:+.4f} to {row['high']:+.4f})")
-
-
-@app.command("half-life")
-def half_life(
-    *,
-    clicks: Annotated[
-        list[Path] | None, typer.Option(help="Click logs, as for backtest, in place of the ledger.")
-    ] = None,
-    first: Annotated[
-        float, typer.Option(min=0.1, max=1.0, help="Share of the clicks that is read: leave out what judges.")
-    ] = 1.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
-    config: Config = None,
-) -> None:
-    """Say which half-life of evidence predicts each day's clicks best from the days before."""
-    import json
-
-    from agent.evaluate.clicklog import read_clicks
-    from feedback.half_life import Clicked, compare
-    from feedback.ledger_days import read_clicked
-
-    settings = _settings(config, "half-life")
-    if clicks:
-        found = [Clicked(c.click_at_ms, c.query, c.object_id) for c in read_clicks(clicks).clicks]
-    else:
-        found = asyncio.run(read_clicked(settings.redis, settings.keys, settings.feedback))
-    said = compare(sorted(found)[: int(first * len(found))])
-    typer.echo(json.dumps(said.as_dict()) if as_json else said.as_text(settings.feedback.half_life_s))
-
-
-def _settings(config: Path | None, process: str) -> Settings:
-    from agent.logs import configure
-
-    settings = Settings.load(config)
-    configure(settings.log, process=process)
-    return settings
+app.command()(cli_evidence.ranks)
+app.command()(cli_evidence.evidence)
+app.command("half-life")(cli_evidence.half_life)
 
 
 def _until_told(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
