@@ -12,9 +12,11 @@ from typing import Annotated, Any
 
 import typer
 
+from agent import cli_evidence
+from agent.cli_evidence import Config
+from agent.cli_evidence import settings_for as _settings
 from agent.demo.stack.errors import StackError
 from agent.errors import AgentError
-from agent.settings import Settings
 from feedback.errors import FeedbackError
 
 app = typer.Typer(
@@ -23,9 +25,6 @@ app = typer.Typer(
     help="A query rewriter for product search that learns from what shoppers do.",
 )
 
-Config = Annotated[
-    Path | None, typer.Option(help="A TOML file of settings; the environment (UNSEEN_...) stands above it.")
-]
 OpenSearchUrl = Annotated[
     str | None,
     typer.Option("--opensearch", metavar="URL", help="Use this OpenSearch instead of starting one."),
@@ -258,12 +257,9 @@ def exploration(
         Console().print(table(figures), preferences(figures))
 
 
-def _settings(config: Path | None, process: str) -> Settings:
-    from agent.logs import configure
-
-    settings = Settings.load(config)
-    configure(settings.log, process=process)
-    return settings
+app.command()(cli_evidence.ranks)
+app.command()(cli_evidence.evidence)
+app.command("half-life")(cli_evidence.half_life)
 
 
 def _until_told(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:

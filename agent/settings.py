@@ -93,7 +93,12 @@ class ServeSettings(Section):
     """Of the share, how much goes to searches of queries of the head, torso and tail (see
     feedback.head_searches), beside what their doubt says."""
     raw_share: float = Field(0.1, ge=0, lt=1)
-    """Of the searches for a query with a verified rewrite that get raw, so that it can be judged again."""
+    """Of the searches for a query with a verified rewrite that get raw at least, so that it can be judged
+    again."""
+    raw_examinations: float = Field(20.0, ge=0)
+    """Raw pages a half-life that such a query gets, if traffic allows; 0: the share stays as it is."""
+    most_raw_share: float = Field(0.5, ge=0, lt=1)
+    """That this may take of the query's searches."""
     nearest_similarity: float = Field(0.4, gt=0, le=1)
     """Character trigrams in common (Jaccard) with an asked query, from which its words and its verified
     rewrite are taken over; chosen on a click log's eighth and ninth tenth, where .3 to .5 differ by .01."""

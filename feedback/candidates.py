@@ -1,13 +1,14 @@
 """Candidate rewrites that shoppers tried: what they typed next, and what others typed for the same object.
 
 Never touches the catalogue. Support stands by fold, so that a candidate can be proposed by one half of the
-clients and judged by the other.
+clients and judged by the other, and by the arm whose pages gave it: all are pages that we did not shape, or
+clicks on objects that the raw page also held (`feedback.sessions.is_unshaped`).
 """
 
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Literal
 
@@ -15,6 +16,7 @@ from redis.asyncio import Redis
 
 from feedback.evidence import FOLDS, EvidenceReader, QueryEvidence
 from feedback.keys import Keys
+from feedback.records import Arm
 
 Source = Literal["reformulation", "co-click"]
 OBJECTS = 20
@@ -23,6 +25,18 @@ QUERIES_AN_OBJECT = 30
 """Queries of an object with most clicks that are considered."""
 Weights = Mapping[str, tuple[float, float]]
 """Effective weight in each fold, by text."""
+Arms = Mapping[str, frozenset[Arm]]
+"""Arms whose pages gave the weight, by text."""
+Stored = Mapping[bytes, bytes]
+LETTER = {
+    Arm.HOLDBACK: "h",
+    Arm.STABLE: "s",
+    Arm.CANARY: "c",
+    Arm.EXPLORE: "e",
+    Arm.SHADOW: "w",
+    Arm.LOG: "l",
+}
+ARM = {letter: arm for arm, letter in LETTER.items()}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,17 +47,40 @@ class Candidate:
     support: tuple[float, float]
     """By fold; comparable within one query only."""
     source: Source
+    arms: frozenset[Arm] = field(default_factory=frozenset)
+    """Whose pages gave the support."""
+
+
+def head(fold: int, arm: Arm) -> str:
+    """Return how a hash field of weights begins: the fold and the arm's letter, before ``|text``."""
+    return f"{fold}{LETTER[arm]}"
 
 
 def by_fold(stored: Mapping[bytes, bytes], factor: float, *, segment: str | None = None) -> Weights:
-    """Return the weights that a hash of ``fold|text`` or ``fold|segment|query`` holds."""
-    prefix = "" if segment is None else f"{segment}|"
+    """Return the weights that a hash of ``head|text`` or ``head|segment|query`` holds."""
     weights: defaultdict[str, list[float]] = defaultdict(lambda: [0.0] * FOLDS)
     for name, value in stored.items():
-        fold, _, rest = name.decode().partition("|")
-        if rest.startswith(prefix):
-            weights[rest.removeprefix(prefix)][int(fold)] += float(value) * factor
+        by, text = _field(name, segment)
+        if text is not None:
+            weights[text][int(by[0])] += float(value) * factor
     return {text: (pair[0], pair[1]) for text, pair in weights.items()}
+
+
+def arms_of(stored: Iterable[bytes], *, segment: str | None = None) -> Arms:
+    """Return the arms that the fields of such a hash name."""
+    arms: defaultdict[str, set[Arm]] = defaultdict(set)
+    for name in stored:
+        by, text = _field(name, segment)
+        if text is not None and by[1:] in ARM:
+            arms[text].add(ARM[by[1:]])
+    return {text: frozenset(found) for text, found in arms.items()}
+
+
+def _field(name: bytes, segment: str | None) -> tuple[str, str | None]:
+    """Return the head and the text; no text where it is another segment's."""
+    by, _, rest = name.decode().partition("|")
+    prefix = "" if segment is None else f"{segment}|"
+    return by, rest.removeprefix(prefix) if rest.startswith(prefix) else None
 
 
 def co_clicks(
@@ -72,7 +109,14 @@ def co_clicks(
     return {text: (pair[0], pair[1]) for text, pair in support.items()}
 
 
-def rank(evidence: QueryEvidence, refined: Weights, co_clicked: Weights, *, limit: int) -> list[Candidate]:
+def rank(
+    evidence: QueryEvidence,
+    refined: Weights,
+    co_clicked: Weights,
+    *,
+    limit: int,
+    arms: Arms | None = None,
+) -> list[Candidate]:
     """Return the candidates with most support, both folds together, ties by text."""
     typed_next = {text: (math.log1p(a), math.log1p(b)) for text, (a, b) in refined.items()}
     nothing = (0.0, 0.0)
@@ -81,6 +125,7 @@ def rank(evidence: QueryEvidence, refined: Weights, co_clicked: Weights, *, limi
             text=text,
             support=_plus(typed_next.get(text, nothing), co_clicked.get(text, nothing)),
             source="reformulation" if text in typed_next else "co-click",
+            arms=(arms or {}).get(text, frozenset()),
         )
         for text in {**typed_next, **co_clicked}
         if text != evidence.query
@@ -114,11 +159,20 @@ class CandidateReader:
         clicks = sorted(evidence.merged().items(), key=lambda item: (-item[1].clicks, item[0]))
         objects = [object_id for object_id, e in clicks[:OBJECTS] if e.clicks > 0]
         refined, clicked = await self._read(evidence, objects)
-        texts = {text for weights in clicked.values() for text in weights}
-        searches = await self._reader.searches(sorted(texts), evidence.segment)
-        return rank(evidence, refined, co_clicks(evidence, clicked, searches), limit=limit)
+        factor = await self._reader.factor()
+        weights = {d: by_fold(stored, factor, segment=evidence.segment) for d, stored in clicked.items()}
+        arms = [arms_of(refined), *(arms_of(s, segment=evidence.segment) for s in clicked.values())]
+        texts = sorted({text for found in weights.values() for text in found})
+        searches = await self._reader.searches(texts, evidence.segment)
+        return rank(
+            evidence,
+            by_fold(refined, factor),
+            co_clicks(evidence, weights, searches),
+            limit=limit,
+            arms=_merged(arms),
+        )
 
-    async def _read(self, evidence: QueryEvidence, objects: list[str]) -> tuple[Weights, dict[str, Weights]]:
+    async def _read(self, evidence: QueryEvidence, objects: list[str]) -> tuple[Stored, dict[str, Stored]]:
         partitions = range(self._keys.partitions)
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.hgetall(self._keys.refined(evidence.query, evidence.segment))
@@ -126,13 +180,17 @@ class CandidateReader:
                 for p in partitions:
                     pipe.hgetall(self._keys.clicked(p, object_id))
             refined, *replies = await pipe.execute()
-        factor = await self._reader.factor()
         n = self._keys.partitions
-        return by_fold(refined, factor), {
-            object_id: {
-                text: pair
-                for stored in replies[i * n : (i + 1) * n]
-                for text, pair in by_fold(stored, factor, segment=evidence.segment).items()
-            }
-            for i, object_id in enumerate(objects)
+        of_object = (replies[i * n : (i + 1) * n] for i in range(len(objects)))
+        return refined, {
+            d: dict(item for stored in parts for item in stored.items())
+            for d, parts in zip(objects, of_object, strict=True)
         }
+
+
+def _merged(several: Iterable[Arms]) -> Arms:
+    merged: defaultdict[str, frozenset[Arm]] = defaultdict(frozenset)
+    for one in several:
+        for text, arms in one.items():
+            merged[text] |= arms
+    return merged

@@ -169,7 +169,7 @@ class Collector:
             settings=self._settings,
             partition=partition.number,
             decay=await self._landmarked(),
-            by_rank=await self._ranks.by_rank(),
+            curve=await self._ranks.curve(),
         )
         for row in ledger:
             added.add(row)

@@ -13,19 +13,22 @@ from redis.asyncio import Redis
 from feedback.clock import Clock
 from feedback.decay import Decay
 from feedback.keys import Keys
-from feedback.records import Action
-from feedback.settings import FeedbackSettings
+from feedback.settings import ActionWeight, FeedbackSettings
 from feedback.text import bucket, normalise
 
 FOLDS = 2
 EXAMINATIONS = "e"
 IMPRESSIONS = "i"
+TRUSTED = "t"
+VALUE = "v"
 MEASURES = {
     EXAMINATIONS: "examinations",
     IMPRESSIONS: "impressions",
+    TRUSTED: "trusted",
     "c": "clicks",
     "b": "add_to_carts",
     "p": "purchases",
+    VALUE: "value",
 }
 """One letter in a hash field for each measure of ObjectEvidence."""
 ACTION_MEASURE = {"click": "c", "add_to_cart": "b", "purchase": "p"}
@@ -45,6 +48,10 @@ class ObjectEvidence:
     clicks: float = 0.0
     add_to_carts: float = 0.0
     purchases: float = 0.0
+    value: float = 0.0
+    """Units of currency that its purchases were worth, each up to ``action_weight.most_value_minor``."""
+    trusted: float = 0.0
+    """Clicks that its ranks would have got whatever stood there."""
 
     def __add__(self, other: "ObjectEvidence") -> "ObjectEvidence":
         return ObjectEvidence(
@@ -53,14 +60,17 @@ class ObjectEvidence:
             clicks=self.clicks + other.clicks,
             add_to_carts=self.add_to_carts + other.add_to_carts,
             purchases=self.purchases + other.purchases,
+            value=self.value + other.value,
+            trusted=self.trusted + other.trusted,
         )
 
-    def actions(self, action_weight: Mapping[Action, float]) -> float:
-        """Return the weighted sum of what was done with it."""
+    def actions(self, weight: ActionWeight) -> float:
+        """Return the weighted sum of what was done with it, clicks that its ranks explain left out."""
         return (
-            self.clicks * action_weight.get(Action.CLICK, 0.0)
-            + self.add_to_carts * action_weight.get(Action.ADD_TO_CART, 0.0)
-            + self.purchases * action_weight.get(Action.PURCHASE, 0.0)
+            max(0.0, self.clicks - self.trusted) * weight.click
+            + self.add_to_carts * weight.add_to_cart
+            + self.purchases * weight.purchase
+            + self.value * weight.value
         )
 
 
@@ -280,7 +290,7 @@ def _moved(partition: int, name: bytes, seq: float) -> Moved:
     return Moved(partition=partition, seq=int(seq), segment=segment, query=query)
 
 
-def mean_attractiveness(folds: Iterable[Fold], action_weight: Mapping[Action, float]) -> float:
+def mean_attractiveness(folds: Iterable[Fold], action_weight: ActionWeight) -> float:
     """Return weighted actions an examination over all shown objects; 0 where nothing was shown."""
     shown = [e for one in folds for e in one.values() if e.examinations > 0]
     examinations = sum(max(e.examinations, e.clicks) for e in shown)

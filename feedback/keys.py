@@ -30,6 +30,7 @@ State URL (no eviction)                       writer      bound                 
   unseen:{t}:verified              hash       verifier    one a query               -
   unseen:{t}:verified:order        zset       verifier    one a query               -
   unseen:{t}:verified:seq          string     verifier    1                         -
+  unseen:{t}:suspended             stream     gateway     1,000 entries             -
   unseen:{t}:version:seq           string     learner     1                         -
   unseen:{t}:version:<n>           string     learner     settings.keep_versions    -
   unseen:{t}:stable                string     learner     1                         -
@@ -139,11 +140,11 @@ class Keys:
         return self._p(partition, "queries")
 
     def clicked(self, partition: int, object_id: str) -> str:
-        """Hash ``fold|segment|query`` -> weight: queries of this partition that led to a click on it."""
+        """Hash ``fold arm|segment|query`` -> weight: queries of this partition that led to a click on it."""
         return self._p(partition, f"clicked:{digest(object_id)}")
 
     def refined(self, query: str, segment: str = "all") -> str:
-        """Hash ``fold|text`` -> weight: what shoppers typed next, and it worked."""
+        """Hash ``fold arm|text`` -> weight: what shoppers typed next, and it worked."""
         return self._p(self.partition_of(query), f"refined:{segment}:{digest(query)}")
 
     def objects(self, partition: int) -> str:
@@ -181,6 +182,10 @@ class Keys:
     def verified_seq(self) -> str:
         """The verifier's sequence number."""
         return self._t("verified:seq")
+
+    def suspended(self) -> str:
+        """Stream of ``segment|query`` whose pages are not those that the verdict rests on."""
+        return self._t("suspended")
 
     def version_seq(self) -> str:
         """The newest version number, by INCR."""

@@ -5,24 +5,27 @@ or position model, and one client's part can be taken out. A row names its clien
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
 
+from feedback.candidates import head
+from feedback.curve import Curve
 from feedback.decay import Decay
 from feedback.errors import Corrupt
-from feedback.evidence import ACTION_MEASURE, fold_of, query_field
+from feedback.evidence import ACTION_MEASURE, EXAMINATIONS, IMPRESSIONS, TRUSTED, VALUE, fold_of, query_field
 from feedback.join import Acted, Joined
 from feedback.keys import Keys
-from feedback.propensity import examination
 from feedback.records import Action, Arm, Band, Impression, Refinement, Rung
 from feedback.sessions import is_unshaped
 from feedback.settings import FeedbackSettings
 from feedback.text import digest, normalise
 
+MINOR = 100
+"""Minor units in a unit of currency."""
 COUNT_OF = {Action.CLICK: "clicks", Action.ADD_TO_CART: "add_to_carts", Action.PURCHASE: "purchases"}
 
 
@@ -46,6 +49,8 @@ class LedgerRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     action: Action | None = None
     rank: int = 0
     """Where an action's object was shown; 0 in a played log."""
+    value_minor: int = 0
+    """Of a purchase, in minor units of the currency."""
     unshaped: bool = False
     band: Band | None = None
     chance: float = 0.0
@@ -109,6 +114,7 @@ def _of_action(acted: Acted) -> LedgerRow:
         object_ids=(event.object_id,),
         action=event.action_name,
         rank=acted.rank,
+        value_minor=event.value_minor,
         unshaped=is_unshaped(page, event),
     )
 
@@ -136,8 +142,8 @@ class Increments:
     settings: FeedbackSettings
     partition: int
     decay: Decay
-    by_rank: Sequence[float]
-    """How likely ranks from 1 on are looked at."""
+    curve: Curve
+    """What a showing at a rank is worth."""
     hashes: defaultdict[str, defaultdict[str, float]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(float))
     )
@@ -160,8 +166,7 @@ class Increments:
     def _page(self, row: LedgerRow) -> None:
         weight = self.decay.weight(row.at_ms)
         for rank, object_id in enumerate(row.object_ids, start=1):
-            seen = weight * examination(rank, self.by_rank)
-            self._evidence(row, object_id, {"e": seen, "i": weight})
+            self._evidence(row, object_id, self._showing(rank, weight))
         self._popularity(row, weight)
         self._count("impressions", row)
 
@@ -170,7 +175,11 @@ class Increments:
             raise Corrupt("a ledger row of an action names none")
         (object_id,) = row.object_ids
         weight = self.decay.weight(row.at_ms)
-        self._evidence(row, object_id, {ACTION_MEASURE[row.action]: weight})
+        measures = {ACTION_MEASURE[row.action]: weight}
+        if row.action is Action.PURCHASE and row.value_minor:
+            counted = min(row.value_minor, self.settings.action_weight.most_value_minor)
+            measures[VALUE] = weight * counted / MINOR
+        self._evidence(row, object_id, measures)
         self._count(COUNT_OF[row.action], row)
         if row.action is Action.CLICK:
             self._click(row, object_id, weight)
@@ -180,12 +189,12 @@ class Increments:
             self._popularity(row, weight)
         if row.unshaped:
             key = self.keys.clicked(self.partition, object_id)
-            self.hashes[key][f"{row.fold}|{query_field(row.segment, row.query)}"] += weight
+            self.hashes[key][f"{head(row.fold, row.arm)}|{query_field(row.segment, row.query)}"] += weight
             self.bounds[key] = self.settings.queries_an_object
 
     def _refinement(self, row: LedgerRow) -> None:
         key = self.keys.refined(row.query, row.segment)
-        self.hashes[key][f"{row.fold}|{row.text}"] += self.decay.weight(row.at_ms)
+        self.hashes[key][f"{head(row.fold, row.arm)}|{row.text}"] += self.decay.weight(row.at_ms)
         self.bounds[key] = self.settings.refinements_a_query
         self._borrowed(row)
         self.moved[query_field(row.segment, row.query)] = None
@@ -195,10 +204,16 @@ class Increments:
         """Count the page that worked for the query that did not: the same shopper, the same wish."""
         weight = self.decay.weight(row.at_ms)
         for rank, object_id in enumerate(row.object_ids, start=1):
-            measures = {"e": weight * examination(rank, self.by_rank), "i": weight}
+            measures = self._showing(rank, weight)
             if object_id == row.clicked:
                 measures[ACTION_MEASURE[Action.CLICK]] = weight
             self._evidence(row, object_id, measures)
+
+    def _showing(self, rank: int, weight: float) -> dict[str, float]:
+        """Return what a showing at a rank adds."""
+        trusted = self.curve.trust(rank)
+        shown = {EXAMINATIONS: weight * self.curve.looked(rank), IMPRESSIONS: weight}
+        return shown | {TRUSTED: weight * trusted} if trusted else shown
 
     def _evidence(self, row: LedgerRow, object_id: str, measures: dict[str, float]) -> None:
         key = self.keys.evidence(row.query, row.segment)

@@ -184,7 +184,7 @@ def lightest(stored: Mapping[bytes, bytes], bound: int) -> list[bytes]:
     for name, value in stored.items():
         measure, member = _member(name)
         members[member].append(name)
-        weights[member][measure in (b"e", b"i")] += float(value)
+        weights[member][measure in (b"e", b"i", b"t")] += float(value)
     ordered = sorted(members, key=lambda member: (weights[member], member))
     return [name for member in ordered[: max(0, len(ordered) - bound)] for name in members[member]]
 

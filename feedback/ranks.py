@@ -8,30 +8,32 @@ the curve of its own time: a new estimate does not touch what is counted.
 import asyncio
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, TypeVar
+from contextlib import aclosing
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import msgspec
 import structlog
 from redis.asyncio import Redis
 
 from feedback import metrics
-from feedback.clock import Clock
+from feedback.clock import Clock, wall_clock
+from feedback.curve import Curve
 from feedback.errors import REDIS_TRANSIENT
 from feedback.keys import Keys
-from feedback.ledger import LedgerRow, day_of
-from feedback.propensity import Examination, Page, fit
+from feedback.ledger import LedgerRow
+from feedback.ledger_days import days_back, newest_rows
+from feedback.pages import DEPTH, Page
+from feedback.propensity import Examination, fit
 from feedback.records import Action, RankEstimate
-from feedback.settings import FeedbackSettings
-from feedback.stores import Lease
-from feedback.streams import FIELD
+from feedback.settings import FeedbackSettings, RedisSettings
+from feedback.stores import Lease, connect
 
 log = structlog.get_logger(__name__)
-T = TypeVar("T")
 DAY_MS = 86_400_000
 DAYS = 7
 """That are read at most."""
-CHUNK = 2000
-"""Rows read at a time, so that no read holds the server for long."""
 LEASE_FACTOR = 3.0
 """A dead estimator is replaced after so many periods."""
 
@@ -45,21 +47,34 @@ class RankReader:
         self._settings = settings
         self._clock = clock
         self._read_at_ms: int | None = None
-        self._by_rank: Sequence[float] = settings.examination
+        self._curve = prior_of(settings)
 
-    async def by_rank(self) -> Sequence[float]:
-        """Return the probability that ranks from 1 on are looked at; raises what Redis raises."""
+    async def curve(self) -> Curve:
+        """Return what a showing at each rank is worth now; raises what Redis raises."""
         now_ms = self._clock()
         if self._read_at_ms is None or now_ms - self._read_at_ms >= self._settings.ranks_every_s * 1000:
             found = await self.estimate()
-            self._by_rank = found.by_rank if found else self._settings.examination
+            self._curve = curve_of(found, self._settings)
             self._read_at_ms = now_ms
-        return self._by_rank
+        return self._curve
 
     async def estimate(self) -> RankEstimate | None:
         """Return the last estimate, if there is one."""
         stored = await self._redis.get(self._keys.examination())
-        return _read(stored, RankEstimate) if stored else None
+        return _read(stored) if stored else None
+
+
+def prior_of(settings: FeedbackSettings) -> Curve:
+    """Return the curve that stands before there is an estimate."""
+    return Curve(by_rank=settings.examination, trusted=settings.trusted, floor=settings.min_examination)
+
+
+def curve_of(estimate: RankEstimate | None, settings: FeedbackSettings) -> Curve:
+    """Return the curve of an estimate; the prior's trust where the estimate has none of its own."""
+    prior = prior_of(settings)
+    if estimate is None:
+        return prior
+    return replace(prior, by_rank=estimate.by_rank, trusted=estimate.trusted or prior.trusted)
 
 
 class RankEstimator:
@@ -93,13 +108,18 @@ class RankEstimator:
         pages = list(pages_of(rows))
         if not pages:
             return None
-        found = await asyncio.to_thread(fit, pages, self._settings.examination)
+        found = await asyncio.to_thread(
+            partial(fit, model=self._settings.examination_model), pages, self._settings.examination
+        )
         estimate = RankEstimate(
             by_rank=found.by_rank,
             joined=found.joined,
             pages=found.pages,
             clicks=found.clicks,
             made_at_ms=self._clock(),
+            trusted=found.trusted,
+            model=found.model,
+            log_likelihood=dict(found.log_likelihood),
         )
         await self._redis.set(self._keys.examination(), msgspec.json.encode(estimate))
         metrics.RANKS_JOINED.set(len(found.joined))
@@ -111,26 +131,36 @@ class RankEstimator:
         """Return the newest rows of a partition, at most its part of ``settings.ranks_rows``."""
         rows: list[LedgerRow] = []
         most = self._settings.ranks_rows // self._keys.partitions
-        for back in range(DAYS):
-            key = self._keys.ledger(partition, day_of(self._clock() - back * DAY_MS))
-            before = "+"
-            while len(rows) < most:
-                found: Any = await self._redis.xrevrange(key, max=before, count=min(CHUNK, most - len(rows)))
-                read = (_read(entry.get(FIELD.encode(), b""), LedgerRow) for _, entry in found)
-                rows += [row for row in read if row is not None]
-                if len(found) < CHUNK:
+        days = days_back(self._clock(), DAYS)
+        async with aclosing(newest_rows(self._redis, self._keys, partition, days)) as newest:
+            async for row in newest:
+                rows.append(row)
+                if len(rows) >= most:
                     break
-                before = f"({found[-1][0].decode()}"
         return rows
 
 
-def _read(stored: bytes | str, kind: type[T]) -> T | None:
-    """Return what is stored; None, and a line in the log, where it cannot be read: the rest tells enough."""
+async def report(redis: RedisSettings, keys: Keys, settings: FeedbackSettings) -> dict[str, Any]:
+    """Return the curve in use, whether it is estimated, by which model, and which ranks are joined."""
+    connection = connect(redis.state_url, redis.timeout_s)
     try:
-        return msgspec.json.decode(stored, type=kind)
-    except msgspec.MsgspecError as error:
-        log.warning("ranks.unreadable", kind=kind.__name__, error=str(error)[:200])
-        return None
+        found = await RankReader(connection, keys, settings, wall_clock).estimate()
+    finally:
+        await connection.aclose()
+    curve, joined = curve_of(found, settings), found.joined if found else ()
+    return {
+        "connected": len(joined) == DEPTH,
+        "joined": joined,
+        "source": "estimate" if len(joined) > 1 else "prior",
+        "by_rank": [round(p, 4) for p in curve.by_rank],
+        "trusted": [round(t, 4) for t in curve.trusted],
+        "min_examination": curve.floor,
+        "model": found.model if found else None,
+        "log_likelihood": found.log_likelihood if found else {},
+        "pages": found.pages if found else 0,
+        "clicks": found.clicks if found else 0,
+        "made_at_ms": found.made_at_ms if found else None,
+    }
 
 
 def pages_of(rows: Iterable[LedgerRow]) -> Iterator[Page]:
@@ -147,3 +177,12 @@ def pages_of(rows: Iterable[LedgerRow]) -> Iterator[Page]:
         _, segment, query, at_ms = name
         unit = f"{at_ms // DAY_MS}|{segment}|{query}"
         yield Page(query=unit, object_ids=object_ids, clicked=frozenset(clicked.get(name, ())))
+
+
+def _read(stored: bytes | str) -> RankEstimate | None:
+    """Return what is stored; None, and a line in the log, where it cannot be read."""
+    try:
+        return msgspec.json.decode(stored, type=RankEstimate)
+    except msgspec.MsgspecError as error:
+        log.warning("ranks.unreadable", error=str(error)[:200])
+        return None

@@ -9,6 +9,8 @@ from enum import StrEnum
 
 import msgspec
 
+from feedback.curve import Model
+
 
 class Arm(StrEnum):
     """Which treatment a search got."""
@@ -213,6 +215,11 @@ class RankEstimate(msgspec.Struct, frozen=True, kw_only=True):
     pages: int
     clicks: int
     made_at_ms: int
+    trusted: tuple[float, ...] = ()
+    """Clicks a showing that go to the rank itself, from rank 1."""
+    model: Model = "browsing"
+    log_likelihood: dict[Model, float] = {}
+    """Of pages held out under each model, a page, in nats; empty where none was chosen."""
 
 
 class Verified(msgspec.Struct, frozen=True, kw_only=True):
@@ -242,6 +249,8 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
     """Candidates that lack evidence: the explore arm may show them, so that they get some."""
     settled: bool = True
     """False: too little is known for a verdict; only the proposals count."""
+    searches: float = 0.0
+    """Effective pages shown for the query when judged; 0 in a click log."""
     seq: int = 0
     """The verifier's own sequence number; rises with every change, so that readers can follow."""
 

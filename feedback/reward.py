@@ -52,9 +52,14 @@ def dcg_difference(
     Not normalised: an ideal made of noisy numbers would add its own noise. A repeated id counts where it
     stands first.
     """
+    return sum(gains.get(d, 0.0) * by for d, by in moves(raw_ids, other_ids, depth).items())
+
+
+def moves(raw_ids: Sequence[str], other_ids: Sequence[str], depth: int) -> dict[str, float]:
+    """Return how much discount each object whose rank differs gains or loses by its new rank."""
     raw, other = _ranks(raw_ids[:depth]), _ranks(other_ids[:depth])
     moved = (d for d in {**raw, **other} if raw.get(d) != other.get(d))
-    return sum(gains.get(d, 0.0) * (_value(other.get(d)) - _value(raw.get(d))) for d in moved)
+    return {d: _value(other.get(d)) - _value(raw.get(d)) for d in moved}
 
 
 def _ranks(object_ids: Sequence[str]) -> dict[str, int]:

@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from feedback.records import Action
+from feedback.curve import FLOOR, Choice
 
 
 class Section(BaseModel):
@@ -24,6 +24,19 @@ class RedisSettings(Section):
     """Of streams, dedupe, join and evidence; fixed for the life of the data."""
     timeout_s: float = Field(2.0, gt=0)
     """Of one command."""
+
+
+class ActionWeight(Section):
+    """How much a thing that a shopper did counts as attraction, relative to a click."""
+
+    click: float = Field(1.0, ge=0)
+    add_to_cart: float = Field(2.0, ge=0)
+    purchase: float = Field(3.0, ge=0)
+    value: float = Field(0.0, ge=0)
+    """Added for each unit of currency (100 minor units) that a purchase was worth; 0: all count alike."""
+    most_value_minor: int = Field(100_000, ge=0)
+    """Value of one purchase that counts at most, in minor units of the currency: dear objects are bought
+    seldom, and one of them would decide for all."""
 
 
 class FeedbackSettings(Section):
@@ -56,16 +69,19 @@ class FeedbackSettings(Section):
     """The same for the torso; below it is the tail."""
     half_life_s: float = Field(30 * 86_400, gt=0)
     """Of evidence."""
-    action_weight: dict[Action, Annotated[float, Field(ge=0)]] = {
-        Action.CLICK: 1.0,
-        Action.ADD_TO_CART: 2.0,
-        Action.PURCHASE: 3.0,
-    }
+    action_weight: ActionWeight = ActionWeight()
     """How much an action counts as attraction, relative to a click."""
     examination: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
         (1.0, 0.85, 0.72, 0.62, 0.53, 0.46, 0.4, 0.35, 0.31, 0.28), min_length=1
     )
     """Prior probability that a rank is looked at, from rank 1; until pages of concurrent arms tell it."""
+    examination_model: Choice = "auto"
+    """How pages are read: ``browsing`` (by rank and last click), ``cascade`` (downwards, until content),
+    ``trust`` (by rank, some clicks going to the rank itself); ``auto``: what predicts pages held out best."""
+    trusted: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = ()
+    """Clicks a showing that go to the rank itself, from rank 1, until the model ``trust`` tells them."""
+    min_examination: float = Field(FLOOR, gt=0, le=1)
+    """Least examination that a showing counts as, so that a click far down is no more than 1 / that."""
     ranks_every_s: float = Field(600, gt=0)
     """How often it is estimated anew."""
     ranks_rows: int = Field(200_000, ge=1000)

@@ -44,6 +44,7 @@ def settings(
             "port": port,
             "deadline_s": 0.2,
             "holdback_share": 0.1,
+            "raw_examinations": 0,  # five minutes are no half-life: a tenth of the searches stays raw
             "explore_share": 0.5,  # a shop that has five minutes learns by trying
             "nearest_similarity": 1.0,  # few queries are asked: the nearest is further off,
             "lent_similarity": 0.15,  # so that several lend the words on which they agree

@@ -3,6 +3,8 @@
 Pure. Guarantees that a client keeps its arm, and that arms of tenants are independent.
 """
 
+import math
+
 from agent.settings import ServeSettings
 from feedback.records import Arm
 from feedback.text import bucket
@@ -17,10 +19,22 @@ def arm_of(client_id: str, tenant: str, settings: ServeSettings) -> Arm:
     return Arm.HOLDBACK if place < settings.holdback_share else Arm.STABLE
 
 
-def in_raw_share(query: str, client_id: str, now_ms: int, settings: ServeSettings) -> bool:
+def raw_share(searches: float, settings: ServeSettings) -> float:
+    """Return the share of a verified query's searches, holdback aside, that get the raw list.
+
+    As much as gives ``settings.raw_examinations`` raw pages a half-life, holdback's among them: of
+    ``searches`` effective pages under exponential decay, one half-life brought the part ln 2.
+    """
+    needed = 0.0
+    if searches > 0:
+        needed = settings.raw_examinations / (math.log(2) * searches) - settings.holdback_share
+    return max(settings.raw_share, min(needed, settings.most_raw_share))
+
+
+def in_raw_share(query: str, client_id: str, now_ms: int, share: float) -> bool:
     """Tell whether this client sees the raw list of a verified query today.
 
     Drawn anew for each query, client and day, so that a shopper's pages of one query agree with each other.
     """
     place = bucket(f"{now_ms // DAY_MS}|{client_id}|{query}", BUCKETS, salt="raw share")
-    return place / BUCKETS < settings.raw_share
+    return place / BUCKETS < share

@@ -11,13 +11,14 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from agent.policy.plan import Plan, form_of, plan
-from agent.serve.arms import in_raw_share
+from agent.serve.arms import in_raw_share, raw_share
 from agent.serve.asking import Kind, LiveRewrites, RewriteAsk
 from agent.serve.cache import RewriteCache
 from agent.serve.known import Known
 from agent.serve.ladder import Decision, choose, from_policy, is_stale, raw
-from agent.serve.metrics import CACHE_FAILURES
+from agent.serve.metrics import CACHE_FAILURES, SUSPENDED
 from agent.settings import Settings
+from feedback.fingerprint import fingerprint
 from feedback.records import Arm, Band, CachedRewrite, Choice, Draw, Rewrite, Rung, SamplePool
 from feedback.text import normalise
 
@@ -85,6 +86,23 @@ class Chooser:
                 return explored
         return self._planned(asked, await self._climb(asked, began_s))
 
+    def checked(self, chosen: Chosen, user_query: str, *lists: Sequence[str], size: int) -> Chosen:
+        """Return the choice; where its verdict rests on other pages than these, suspend it and return raw.
+
+        ``lists`` are the raw and the rewritten page, of ``size`` objects at most. Compared only where the
+        query stands as it was verified and the pages are as deep: another spelling may find other objects.
+        """
+        verdict = self._known.index.get(user_query) if chosen.decision.rung is Rung.VERIFIED else None
+        depth = self._settings.verify.depth
+        if verdict is None or (verdict.query, verdict.text) != (user_query, chosen.decision.text):
+            return chosen
+        raw_ids, rewritten_ids = lists
+        if size < depth or verdict.fingerprint in ("", fingerprint(raw_ids, rewritten_ids, depth)):
+            return chosen
+        SUSPENDED.inc()
+        self._known.suspend(verdict)
+        return Chosen(decision=raw("moved"), plan=Plan(user_query=user_query))
+
     async def _explore(self, asked: Asked, began_s: float) -> Chosen | None:
         """Return a drawn rewrite; None where there is none to draw yet, which asks for some."""
         drawn = await self._draw(asked, began_s)
@@ -109,6 +127,8 @@ class Chooser:
 
     async def _climb(self, asked: Asked, began_s: float) -> Decision:
         decision = self._decide(asked, None)
+        if decision.rung is Rung.VERIFIED and self._known.is_suspended(asked.query):
+            return raw("suspended")
         if decision.rung is Rung.VERIFIED and asked.teaches and self._in_raw_share(asked):
             return raw("share")
         if not decision.ask_policy:
@@ -187,7 +207,9 @@ class Chooser:
         return rewrite.version not in self._known.revoked
 
     def _in_raw_share(self, asked: Asked) -> bool:
-        return in_raw_share(asked.query, asked.client_id, asked.now_ms, self._settings.serve)
+        verdict = self._known.index.get(asked.query)
+        share = raw_share(verdict.searches if verdict else 0.0, self._settings.serve)
+        return in_raw_share(asked.query, asked.client_id, asked.now_ms, share)
 
     async def _in_time(self, read: Awaitable[T], otherwise: T, began_s: float) -> T:
         """Return what the cache says within the deadline."""

@@ -14,11 +14,15 @@ from redis.exceptions import RedisError
 
 from agent.serve.metrics import KNOWN_SEQ, REFRESH_FAILURES
 from feedback.errors import Corrupt, FeedbackError
+from feedback.evidence import query_field
 from feedback.keys import Keys
 from feedback.neighbours import VerifiedIndex
-from feedback.records import Manifest
+from feedback.records import Manifest, Verified
+from feedback.streams import FIELD
 
 log = structlog.get_logger(__name__)
+MOST_SUSPENDED = 1000
+"""Entries of the stream: what falls out is found at the verifier's next round."""
 
 
 class Known:
@@ -30,16 +34,46 @@ class Known:
         self.policy_gain = 0.0
         """Of the serving version over raw at least (95 %), on the gate's held-back queries; 0 if unknown."""
         self.revoked: frozenset[int] = frozenset()
+        self._suspended: dict[str, int] = {}
+        """``segment|query`` -> the verdict's sequence number."""
+        self._untold: set[str] = set()
         self._redis = redis
         self._keys = keys
 
+    def suspend(self, verdict: Verified) -> None:
+        """Serve the verdict no more until there is another; the verifier is told at the next refresh."""
+        name = query_field(verdict.segment, verdict.query)
+        self._suspended[name] = verdict.seq
+        self._untold.add(name)
+
+    def is_suspended(self, query: str) -> bool:
+        """Tell whether the query's verdict of now is suspended."""
+        verdict = self.index.get(query)
+        if verdict is None or not self._suspended:
+            return False
+        return self._suspended.get(query_field(verdict.segment, verdict.query)) == verdict.seq
+
     async def refresh(self) -> None:
-        """Read what changed; raises what Redis raises."""
+        """Read what changed and tell what was suspended; raises what Redis raises."""
         await self.index.refresh(self._redis, self._keys)
         members = await cast("asyncio.Future[set[bytes]]", self._redis.smembers(self._keys.revoked()))
         self.revoked = frozenset(int(member) for member in members)
         await self._follow_stable(int(await self._redis.get(self._keys.stable()) or 0))
         KNOWN_SEQ.set(self.index.seq)
+        await self._tell()  # last: a full Redis takes no writes and still answers
+
+    async def _tell(self) -> None:
+        for name in list(self._untold):
+            await self._redis.xadd(
+                self._keys.suspended(), {FIELD: name}, maxlen=MOST_SUSPENDED, approximate=False
+            )
+            self._untold.discard(name)
+        self._suspended = {n: seq for n, seq in self._suspended.items() if self._stands(n, seq)}
+
+    def _stands(self, name: str, seq: int) -> bool:
+        segment, _, query = name.partition("|")
+        verdict = self.index.get(query, segment)
+        return verdict is not None and verdict.seq == seq
 
     async def _follow_stable(self, version: int) -> None:
         if version == self.stable_version:

@@ -43,6 +43,9 @@ EXPLORE_SEARCHES = Counter(
     "unseen_explore_eligible_searches_total", "The searches whose chances those are.", ["band"]
 )
 KNOWN_SEQ = Gauge("unseen_verified_seq", "The verifier's sequence number that the gateway has seen.")
+SUSPENDED = Counter(
+    "unseen_suspensions_total", "Verified rewrites suspended because a page is not what it was."
+)
 REFRESH_FAILURES = Counter(
     "unseen_refresh_failures_total", "Times that the gateway could not follow the verdicts."
 )

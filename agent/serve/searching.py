@@ -91,7 +91,7 @@ class Searcher:
             chosen = await self._chooser.choose(asked)
         query_id = self._keys.new_query_id(request.user_query)
         with _timed("search"):
-            page = await self._page(request, asked, chosen, query_id)
+            chosen, page = await self._page(request, asked, chosen, query_id)
         if asked.teaches and asked.first_page:
             self._impressions.put(self._impression(request, asked, chosen, page, query_id))
         _count(request, asked, chosen)
@@ -133,22 +133,30 @@ class Searcher:
             arm = Arm.EXPLORE
         return replace(asked, arm=arm, band=found.band, chance=found.chance)
 
-    async def _page(self, request: SearchRequest, asked: Asked, chosen: Chosen, seed: str) -> Page:
-        """Search; beside a rewritten first page that teaches, the raw one in the same round trip."""
+    async def _page(
+        self, request: SearchRequest, asked: Asked, chosen: Chosen, seed: str
+    ) -> tuple[Chosen, Page]:
+        """Search; beside a rewritten first page that teaches, the raw one in the same round trip.
+
+        Where the pages are not those that a verdict rests on, the raw one is shown, and the choice says so.
+        """
         if chosen.draw is not None:
             with contextlib.suppress(SearchFailed):  # of the whole round trip: the page alone may still come
-                return await self._explored(request, asked, chosen, seed)
+                return chosen, await self._explored(request, asked, chosen, seed)
         beside = request.purpose == SHOPPER and request.offset == 0 and not chosen.plan.is_raw
         if not beside:
             found = await self._catalogue.search(
                 chosen.plan, size=request.size, offset=request.offset, purpose=request.purpose
             )
             raw_ids = found.object_ids if chosen.plan.is_raw else ()
-            return _page(found.object_ids, found, raw_object_ids=raw_ids)
+            return chosen, _page(found.object_ids, found, raw_object_ids=raw_ids)
         rewritten, raw = await self._catalogue.msearch(
             [chosen.plan, self._raw(request)], size=request.size, purpose=SHOPPER, documents=True
         )
-        return _page(rewritten.object_ids, rewritten, raw_object_ids=raw.object_ids)
+        both = raw.object_ids, rewritten.object_ids
+        chosen = self._chooser.checked(chosen, request.user_query, *both, size=request.size)
+        shown = raw if chosen.plan.is_raw else rewritten
+        return chosen, _page(shown.object_ids, shown, raw_object_ids=raw.object_ids)
 
     async def _explored(self, request: SearchRequest, asked: Asked, chosen: Chosen, seed: str) -> Page:
         """Draft a page from raw and drawn list; look at the other choices' lists where they are not known."""

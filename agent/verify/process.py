@@ -49,6 +49,7 @@ async def run(settings: Settings, stop: asyncio.Event, *, clock: Clock = wall_cl
 async def _pass(verifier: Verifier, redis: Redis, settings: Settings) -> float:
     """Do one pass and say so; return how long to pause. The supervisor: no failure ends the loop."""
     try:
+        await verifier.recheck_suspended()
         done = await verifier.step()
         if not done.n:
             await verifier.recheck()

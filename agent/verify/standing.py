@@ -49,6 +49,10 @@ class Standings:
         """Queries with a verified rewrite."""
         return sum(bool(verdict.text) for verdict in self._written.values())
 
+    def serves(self, name: str) -> bool:
+        """Tell whether a rewrite of the query stands in the store."""
+        return bool((written := self._written.get(name)) and written.text)
+
     def get(self, name: str) -> Standing | None:
         """Return the last judgement."""
         return self._all.get(name)

@@ -5,7 +5,7 @@ lease while it judged writes nothing.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import cast
+from typing import Any, ClassVar, cast
 
 import msgspec
 from redis.asyncio import Redis
@@ -17,6 +17,7 @@ from feedback.evidence import query_field
 from feedback.keys import Keys
 from feedback.records import Verified
 from feedback.stores import Lease
+from feedback.streams import FIELD
 
 LEASE_S = 30.0
 
@@ -27,6 +28,9 @@ class LeaseLostError(Transient):
 
 class VerdictWriter:
     """Sets and withdraws verdicts."""
+
+    FIRST: ClassVar[bytes] = b"0-0"
+    """Before all that was suspended."""
 
     def __init__(self, redis: Redis, keys: Keys, *, lease_s: float = LEASE_S) -> None:
         self._redis = redis
@@ -45,6 +49,12 @@ class VerdictWriter:
         """Return every verdict by ``segment|query``."""
         stored = cast("Mapping[bytes, bytes]", await self._redis.hgetall(self._keys.verified()))
         return {name.decode(): msgspec.json.decode(text, type=Verified) for name, text in stored.items()}
+
+    async def suspended(self, after: bytes, limit: int) -> tuple[bytes, list[str]]:
+        """Return how far was read, and the ``segment|query`` that gateways suspended since, each once."""
+        found: Any = await self._redis.xrange(self._keys.suspended(), min=b"(" + after, count=limit)
+        names = [entry[FIELD.encode()].decode() for _, entry in found]
+        return (found[-1][0] if found else after), list(dict.fromkeys(names))
 
     async def write(self, verdicts: Iterable[Verified], withdrawn: Iterable[str] = ()) -> int:
         """Set verdicts and take out those named ``segment|query``; return the newest sequence number.

@@ -22,8 +22,8 @@ from agent.verify.store import VerdictWriter
 from feedback.candidates import Candidate, CandidateReader, pairs
 from feedback.clock import Clock
 from feedback.evidence import EvidenceReader, Moved, QueryEvidence, query_field
+from feedback.fingerprint import fingerprint
 from feedback.records import Verified
-from feedback.text import digest
 
 GROWTH = 0.1
 """Share by which a query's evidence must have moved to be judged again."""
@@ -69,6 +69,7 @@ class Verifier:
         self._since: dict[int, int] = {}
         self._standings = Standings()
         self._restored = False
+        self._told = VerdictWriter.FIRST
         self._sample: dict[str, Observed] = {}
         self._fitted_on = 0
         self._seen = 0
@@ -102,6 +103,16 @@ class Verifier:
         before_ms = self._clock() - int(RECHECK_S * 1000)
         names = self._standings.stalest(before_ms, self._settings.verify.batch)
         return await self._judge([_split(name) for name in names], growth=0.0)
+
+    async def recheck_suspended(self) -> Judged:
+        """Judge again the served queries whose pages the gateway saw changed; raises as `step` does."""
+        if not await self._acts():
+            return Judged()
+        told, names = await self._writer.suspended(self._told, self._settings.verify.batch)
+        served = [_split(name) for name in names if self._standings.serves(name)]
+        done = await self._judge(served, growth=0.0)
+        self._told = told
+        return done
 
     async def _acts(self) -> bool:
         if not await self._writer.hold():
@@ -206,6 +217,7 @@ class Verifier:
             evidence_seq=evidence.seq,
             made_at_ms=self._clock(),
             proposals=proposals,
+            searches=max((e.impressions for e in evidence.merged().values()), default=0.0),
         )
 
     async def _write(self, judged: Sequence[str]) -> tuple[int, int]:
@@ -219,11 +231,6 @@ class Verifier:
         self.reasons.update(reasons)
         for reason, n in reasons.items():
             JUDGED.labels(reason=reason).inc(n)
-
-
-def fingerprint(raw_ids: Sequence[str], other_ids: Sequence[str], depth: int) -> str:
-    """Return what both first pages were, in 16 characters."""
-    return digest("\x1f".join([*raw_ids[:depth], "\x1e", *other_ids[:depth]]))
 
 
 def _proposals(observed: Observed, listed: Sequence[Listed], depth: int) -> tuple[str, ...]:

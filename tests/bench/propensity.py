@@ -1,21 +1,26 @@
 """Examination by rank from simulated logs with known truth: `python -m tests.bench.propensity --json`.
 
 Three click models, none told to the estimator; 500 queries with ten objects each; nine pages in ten keep the
-shop's order, one is shuffled. Needs no service.
+shop's order, one is shuffled. A fourth, in which shoppers trust the first ranks, shows what its correction
+does for a(q, d). Needs no service.
 """
 
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from feedback.propensity import DEPTH, Page, examination, fit
+from feedback.curve import Curve, examination
+from feedback.pages import DEPTH, Page
+from feedback.propensity import fit
 from feedback.settings import FeedbackSettings
 
+PRIOR = FeedbackSettings().examination
 QUERIES = 500
 ALPHA = 4.0
 """Examinations that the mean is worth against an object's own."""
@@ -56,7 +61,53 @@ def by_distance(attraction: Array, rng: np.random.Generator) -> tuple[Flags, Fla
     return looked, clicked
 
 
+def with_trust(attraction: Array, rng: np.random.Generator) -> tuple[Flags, Flags]:
+    """Look by rank, and click what does not attract too: a quarter of it at the first rank."""
+    rank = np.arange(1, DEPTH + 1)
+    looked = rng.random(attraction.shape) < rank**-0.65
+    return looked, looked & (
+        rng.random(attraction.shape) < 0.98 * attraction + 0.25 / rank * (1 - attraction)
+    )
+
+
 MODELS: dict[str, Looks] = {"position": by_position, "cascade": as_cascade, "distance": by_distance}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Log:
+    """Simulated pages with all that is true of them."""
+
+    attraction: Array
+    """By query and object."""
+    query: NDArray[np.int64]
+    pages: NDArray[np.int64]
+    """Objects by page and rank."""
+    looked: Flags
+    clicked: Flags
+
+    def seen(self) -> list[Page]:
+        """Return what an estimator may see."""
+        return [
+            Page(
+                query=str(q),
+                object_ids=[str(d) for d in page],
+                clicked=frozenset((np.flatnonzero(clicks) + 1).tolist()),
+            )
+            for q, page, clicks in zip(self.query, self.pages, self.clicked, strict=True)
+        ]
+
+
+def simulate(looks: Looks, seed: int, impressions: int, randomised: float) -> Log:
+    """Return a log in which a share of the pages is in random order."""
+    rng = np.random.default_rng(seed)
+    attraction = 0.8 * rng.beta(0.6, 2.2, (QUERIES, DEPTH))
+    order = np.argsort(-(attraction + rng.normal(0, 0.25, attraction.shape)), axis=1)
+    query = rng.integers(QUERIES, size=impressions)
+    pages = order[query]
+    shuffled = rng.random(impressions) < randomised
+    pages[shuffled] = rng.permuted(pages[shuffled], axis=1)
+    looked, clicked = looks(attraction[query[:, None], pages], rng)
+    return Log(attraction=attraction, query=query, pages=pages, looked=looked, clicked=clicked)
 
 
 def main() -> int:
@@ -68,63 +119,74 @@ def main() -> int:
     parser.add_argument("--randomised", type=float, default=0.1, help="share of pages in random order")
     given = parser.parse_args()
     runs = [run(name, seed, given.impressions, given.randomised) for name in MODELS for seed in given.seeds]
+    trusting = [trust(seed, given.impressions, given.randomised) for seed in given.seeds]
     if given.json:
-        print(json.dumps({"runs": runs, "worst": worst(runs)}))  # noqa: T201 - its output
+        print(json.dumps({"runs": runs, "worst": worst(runs), "trust": trusting}))  # noqa: T201 - its output
     return 0
 
 
 def run(model: str, seed: int, impressions: int, randomised: float) -> dict[str, Any]:
     """Return how far the estimates of one log are from the truth."""
-    rng = np.random.default_rng(seed)
-    attraction = 0.8 * rng.beta(0.6, 2.2, (QUERIES, DEPTH))
-    order = np.argsort(-(attraction + rng.normal(0, 0.25, attraction.shape)), axis=1)
-    query = rng.integers(QUERIES, size=impressions)
-    pages = order[query]
-    shuffled = rng.random(impressions) < randomised
-    pages[shuffled] = rng.permuted(pages[shuffled], axis=1)
-    looked, clicked = MODELS[model](attraction[query[:, None], pages], rng)
-    prior = FeedbackSettings().examination
-    found = fit(
-        (
-            Page(
-                query=str(q),
-                object_ids=[str(d) for d in page],
-                clicked=frozenset((np.flatnonzero(clicks) + 1).tolist()),
-            )
-            for q, page, clicks in zip(query, pages, clicked, strict=True)
-        ),
-        prior,
-    )
-    truth = looked.mean(axis=0) / looked[:, 0].mean()
+    log = simulate(MODELS[model], seed, impressions, randomised)
+    found = fit(log.seen(), PRIOR)
+    truth = log.looked.mean(axis=0) / log.looked[:, 0].mean()
     figures = {
         "model": model,
         "seed": seed,
         "connected": found.is_connected,
+        "chosen": found.model,
+        "log_likelihood": found.log_likelihood,
         "error": [float(e) for e in np.array(found.by_rank) / truth - 1],
-        "prior_error": [float(examination(r, prior) / truth[r - 1] - 1) for r in range(1, DEPTH + 1)],
-        "ndcg": ranking(attraction, query, pages, clicked, found.by_rank),
-        "prior_ndcg": ranking(attraction, query, pages, clicked, prior),
+        "prior_error": [float(examination(r, PRIOR) / truth[r - 1] - 1) for r in range(1, DEPTH + 1)],
+        "ndcg": ranking(log, Curve(by_rank=found.by_rank, trusted=found.trusted)),
+        "prior_ndcg": ranking(log, Curve(by_rank=PRIOR)),
     }
     print(line(figures), file=sys.stderr)  # noqa: T201 - progress
     return figures
 
 
-def ranking(
-    attraction: Array,
-    query: NDArray[np.int64],
-    pages: NDArray[np.int64],
-    clicked: Flags,
-    by_rank: Sequence[float],
-) -> float:
-    """Return the mean NDCG of ranking each query's objects by clicks over examinations."""
-    cell = (query[:, None] * DEPTH + pages).ravel()
-    clicks = np.bincount(cell, clicked.ravel().astype(np.float64), QUERIES * DEPTH)
-    seen = np.bincount(cell, np.tile(np.asarray(by_rank), len(pages)), QUERIES * DEPTH)
+def trust(seed: int, impressions: int, randomised: float) -> dict[str, Any]:
+    """Return what the model chosen makes of a(q, d) where ranks are trusted, and browsing without it."""
+    log = simulate(with_trust, seed, impressions, randomised)
+    found, without = fit(log.seen(), PRIOR), fit(log.seen(), PRIOR, model="browsing")
+    curves = {
+        "corrected": Curve(by_rank=found.by_rank, trusted=found.trusted),
+        "uncorrected": Curve(by_rank=without.by_rank),
+    }
+    return {
+        "seed": seed,
+        "chosen": found.model,
+        "trusted": list(found.trusted),
+        "error": {name: worth_error(log, curve) for name, curve in curves.items()},
+        "ndcg": {name: ranking(log, curve) for name, curve in curves.items()},
+    }
+
+
+def worth(log: Log, curve: Curve) -> Array:
+    """Return the estimated a(q, d) of each query's objects, shrunk to the mean."""
+    cell = (log.query[:, None] * DEPTH + log.pages).ravel()
+    size, ranks = QUERIES * DEPTH, range(1, DEPTH + 1)
+    trusted = np.bincount(cell, np.tile([curve.trust(r) for r in ranks], len(log.pages)), size)
+    clicks = np.maximum(0, np.bincount(cell, log.clicked.ravel().astype(np.float64), size) - trusted)
+    seen = np.bincount(cell, np.tile([curve.looked(r) for r in ranks], len(log.pages)), size)
     mean = clicks.sum() / seen.sum()
-    estimate = ((clicks + ALPHA * mean) / (seen + ALPHA)).reshape(attraction.shape)
+    estimate: Array = ((clicks + ALPHA * mean) / (seen + ALPHA)).reshape(log.attraction.shape)
+    return estimate
+
+
+def worth_error(log: Log, curve: Curve) -> float:
+    """Return the root mean square error of a(q, d), once its scale, which nothing tells, is taken out."""
+    found, truth = worth(log, curve).ravel(), log.attraction.ravel()
+    scaled = found * (found @ truth) / (found @ found)
+    return float(np.sqrt(np.mean((scaled - truth) ** 2)))
+
+
+def ranking(log: Log, curve: Curve) -> float:
+    """Return the mean NDCG of ranking each query's objects by their estimated a(q, d)."""
+    order = np.argsort(-worth(log, curve), axis=1)
     discount = 1 / np.log2(np.arange(2, DEPTH + 2))
-    got = np.take_along_axis(attraction, np.argsort(-estimate, axis=1), axis=1) @ discount
-    return float((got / (np.sort(attraction, axis=1)[:, ::-1] @ discount)).mean())
+    got = np.take_along_axis(log.attraction, order, axis=1) @ discount
+    return float((got / (np.sort(log.attraction, axis=1)[:, ::-1] @ discount)).mean())
 
 
 def worst(runs: list[dict[str, Any]]) -> dict[str, float]:
@@ -143,7 +205,10 @@ def worst(runs: list[dict[str, Any]]) -> dict[str, float]:
 def line(figures: dict[str, Any]) -> str:
     """Return a run as one line."""
     errors = " ".join(f"{100 * e:+.1f}" for e in figures["error"])
-    return f"{figures['model']} seed {figures['seed']}: errors in % {errors}; NDCG {figures['ndcg']:.4f}"
+    return (
+        f"{figures['model']} seed {figures['seed']}: read as {figures['chosen']}, errors in % {errors}; "
+        f"NDCG {figures['ndcg']:.4f}"
+    )
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from agent.serve.known import Known
 from agent.settings import Settings
 from feedback.clock import ManualClock
 from feedback.errors import Transient as FeedbackTransient
+from feedback.fingerprint import fingerprint
 from feedback.keys import Keys
 from feedback.neighbours import VerifiedIndex
 from feedback.popularity import Popularity
@@ -27,6 +28,7 @@ from feedback.records import CachedRewrite, Event, Impression, Rewrite, SamplePo
 from feedback.streams import StreamWriter
 
 NOW_MS = 1_795_426_200_000
+RAW = [f"raw-{i}" for i in range(1, 31)]
 
 
 class FakeCatalogue:
@@ -34,6 +36,7 @@ class FakeCatalogue:
 
     def __init__(self) -> None:
         self.fails = False
+        self.raw = RAW
         self.asked: list[tuple[Plan, int, int, str]] = []
         self.found: dict[str, tuple[str, ...]] = {}
         """What a rewrite finds before the raw list, in place of new-1."""
@@ -46,9 +49,8 @@ class FakeCatalogue:
         if self.fails:
             raise SearchFailed("no shard is there")
         self.asked.append((plan, size, offset, purpose))
-        ids = [f"raw-{i}" for i in range(1, 31)]
         new = () if plan.is_raw else self.found.get(plan.text, ("new-1",))
-        found = [*new, *ids][offset : offset + size]
+        found = [*new, *self.raw][offset : offset + size]
         return Results(
             object_ids=tuple(found),
             scores=tuple(1.0 / (offset + i + 1) for i in range(len(found))),
@@ -185,6 +187,8 @@ class KnownFromTest(Known):
 
 
 def verdict(query: str, text: str, **more: Any) -> Verified:  # noqa: ANN401
+    """Return a verdict on the pages that `FakeCatalogue` shows."""
+    more = {"fingerprint": fingerprint(RAW, ["new-1", *RAW], 10), **more}
     return Verified(
         query=query,
         text=text,
@@ -192,7 +196,6 @@ def verdict(query: str, text: str, **more: Any) -> Verified:  # noqa: ANN401
         gain_sd=0.01,
         p_harm=0.0,
         support=5.0,
-        fingerprint="f",
         changes=bool(text),
         evidence_seq=1,
         made_at_ms=0,

@@ -1,9 +1,11 @@
+import math
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.serve.arms import arm_of, in_raw_share
+from agent.serve.arms import arm_of, in_raw_share, raw_share
 from agent.settings import ServeSettings
 from feedback.interleaving import team_draft
 from feedback.records import Arm
@@ -28,15 +30,23 @@ def test_arms_get_their_shares_and_tenants_are_independent() -> None:
 
 
 def test_the_raw_share_is_drawn_anew_for_each_query_and_day() -> None:
-    settings = ServeSettings(raw_share=0.1)
     day_ms = 86_400_000
-    shown = [in_raw_share("q", f"c{i}", 0, settings) for i in range(10_000)]
-    other_query = [in_raw_share("r", f"c{i}", 0, settings) for i in range(10_000)]
-    next_day = [in_raw_share("q", f"c{i}", day_ms, settings) for i in range(10_000)]
+    shown = [in_raw_share("q", f"c{i}", 0, 0.1) for i in range(10_000)]
+    other_query = [in_raw_share("r", f"c{i}", 0, 0.1) for i in range(10_000)]
+    next_day = [in_raw_share("q", f"c{i}", day_ms, 0.1) for i in range(10_000)]
     assert 900 < sum(shown) < 1100
-    assert shown == [in_raw_share("q", f"c{i}", day_ms - 1, settings) for i in range(10_000)]
+    assert shown == [in_raw_share("q", f"c{i}", day_ms - 1, 0.1) for i in range(10_000)]
     for other in (other_query, next_day):
         assert sum(a and b for a, b in zip(shown, other, strict=True)) < 150
+
+
+def test_a_query_keeps_so_many_raw_pages_a_half_life_as_traffic_allows() -> None:
+    settings = ServeSettings(holdback_share=0.1, raw_share=0.05, raw_examinations=20, most_raw_share=0.5)
+    often, some, rare = (raw_share(n, settings) for n in (1000.0, 100.0, 10.0))
+    assert often == 0.05  # holdback alone gives 69
+    assert (some + 0.1) * 100 * math.log(2) == pytest.approx(20)
+    assert rare == 0.5
+    assert raw_share(0.0, settings) == 0.05  # a click log tells nothing of pages
 
 
 @given(LISTS, LISTS, st.integers(1, 12), st.text(max_size=8))

@@ -23,7 +23,7 @@ from feedback.ledger import LedgerRow
 from feedback.neighbours import VerifiedIndex
 from feedback.partition import Deposed, Partition
 from feedback.records import Action, Arm, Event, Impression, Rewrite, Rung, Verified
-from feedback.settings import FeedbackSettings
+from feedback.settings import ActionWeight, FeedbackSettings
 from feedback.stores import connect
 from feedback.streams import StreamWriter
 
@@ -209,15 +209,16 @@ async def test_a_query_without_a_click_then_one_with_is_a_refinement_in_either_o
     found = await shop.show("modern warfare 3", "AB")
     await shop.click(found, "A")
     await shop.collect()
-    assert [name[2:] for name in await shop.refined("mw3")] == [b"modern warfare 3"]
+    assert [name.partition(b"|")[2] for name in await shop.refined("mw3")] == [b"modern warfare 3"]
     assert await shop.refined("modern warfare 3") == {}
     again = msgspec.structs.replace(failed, query_id=shop.keys.new_query_id("cod"), user_query="cod")
     await shop.writer.add_impressions([again])  # its page arrives last
     await shop.collect()
-    assert [name[2:] for name in await shop.refined("cod")] == [b"modern warfare 3"]
+    assert [name.partition(b"|")[2] for name in await shop.refined("cod")] == [b"modern warfare 3"]
     (evidence,) = await shop.reader.read(["mw3"])
     (candidate,) = await CandidateReader(shop.redis, shop.keys, shop.reader).candidates(evidence, 5)
     assert (candidate.text, candidate.source) == ("modern warfare 3", "reformulation")
+    assert candidate.arms == {failed.arm}
 
 
 async def test_typing_a_clicked_query_a_late_one_and_a_shaped_page_are_no_refinements(shop: Shop) -> None:
@@ -238,7 +239,7 @@ async def test_typing_a_clicked_query_a_late_one_and_a_shaped_page_are_no_refine
         assert await shop.refined(query) == {}, query
     await shop.click(page, "B", session_id="s4", occurred_at_ms=page.shown_at_ms)  # raw had it too
     await shop.collect()
-    assert [name[2:] for name in await shop.refined("shaped")] == [b"raw too"]
+    assert [name.partition(b"|")[2] for name in await shop.refined("shaped")] == [b"raw too"]
 
 
 async def test_a_played_log_teaches_by_clicks_alone_and_finds_co_clicks(shop: Shop) -> None:
@@ -295,6 +296,35 @@ async def test_a_query_keeps_its_heaviest_objects(shop: Shop) -> None:
     (evidence,) = await small.reader.read(["couch"])
     # 13 objects; E, F and G have the least examinations, and H, below them, has a click
     assert sorted(evidence.merged()) == sorted("ABCDHIJKLM")
+
+
+async def test_a_purchase_counts_by_its_value_up_to_the_most(shop: Shop) -> None:
+    page = await shop.show("a", "AB")
+    await shop.click(page, "A", action_name=Action.PURCHASE, value_minor=2_550)
+    await shop.click(page, "B", action_name=Action.PURCHASE, value_minor=999_999_999)
+    await shop.click(page, "B", value_minor=5_000)  # a click is worth no money
+    await shop.collect()
+    (evidence,) = await shop.reader.read(["a"])
+    values = {d: e.value for d, e in evidence.merged().items()}
+    assert values == {"A": pytest.approx(25.5), "B": pytest.approx(1000)}
+    weight = ActionWeight(value=0.1)
+    assert evidence.merged()["B"].actions(weight) == pytest.approx(1 + 3 + 100)
+
+
+async def test_ranks_that_shoppers_trust_take_their_clicks_out_of_worth(shop: Shop) -> None:
+    trusting = FeedbackSettings(trusted=(0.25,))
+    collector = Collector(shop.redis, shop.keys, trusting, shop.clock)
+    for _ in range(4):
+        page = await shop.show("a", "AB")
+        await shop.click(page, "A")
+    while await collector.step():
+        pass
+    (evidence,) = await shop.reader.read(["a"])
+    first, second = evidence.merged()["A"], evidence.merged()["B"]
+    assert first.clicks == pytest.approx(4)
+    assert first.trusted == pytest.approx(1)
+    assert first.actions(trusting.action_weight) == pytest.approx(3)
+    assert second.trusted == 0.0
 
 
 async def test_counts_tell_arms_and_rewritten_pages_apart(shop: Shop) -> None:

@@ -80,7 +80,8 @@ async def entries(settings: Settings, stream: Callable[[int], str], kind: type) 
 async def store_verdict(settings: Settings, query: str, text: str, seq: int) -> None:
     redis, keys = connect(settings.redis.state_url), settings.keys
     name = f"all|{query}"
-    stored: Any = redis.hset(keys.verified(), name, msgspec.json.encode(verdict(query, text, seq=seq)))
+    written = verdict(query, text, seq=seq, fingerprint="")
+    stored: Any = redis.hset(keys.verified(), name, msgspec.json.encode(written))
     await stored
     await redis.zadd(keys.verified_order(), {name: seq})
     await redis.aclose()

@@ -1,6 +1,7 @@
 """Examination by rank on a real Redis: from the ledger into what the next page counts."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,11 +10,13 @@ from redis.asyncio import Redis
 from feedback.clock import ManualClock
 from feedback.collector import Collector
 from feedback.evidence import EvidenceReader
+from feedback.half_life import compare
 from feedback.keys import Keys
 from feedback.ledger import day_of
-from feedback.ranks import RankEstimator, RankReader
+from feedback.ledger_days import read_clicked
+from feedback.ranks import RankEstimator, RankReader, report
 from feedback.records import Action, Arm, Event, Impression, Rung
-from feedback.settings import FeedbackSettings
+from feedback.settings import FeedbackSettings, RedisSettings
 from feedback.stores import connect, forget
 from feedback.streams import StreamWriter
 
@@ -78,15 +81,42 @@ async def test_what_the_arms_tell_of_the_ranks_weighs_the_next_pages(shop: Shop)
     await shop.show(100)
     prior = await shop.examined()
     assert prior == pytest.approx(100 * (1 + 0.85), rel=1e-3)
-    assert await shop.reader.by_rank() == SETTINGS.examination
+    assert (await shop.reader.curve()).by_rank == SETTINGS.examination
     found = await shop.estimator.step()
     assert found is not None
     assert (found.pages, found.clicks, found.joined) == (100, 100, (1, 2))
     assert found.by_rank[1] < 0.1
     shop.clock.advance(SETTINGS.ranks_every_s)
-    assert await shop.reader.by_rank() == pytest.approx(found.by_rank)
+    assert (await shop.reader.curve()).by_rank == pytest.approx(found.by_rank)
     await shop.show(100)
-    assert await shop.examined() - prior == pytest.approx(100 * (1 + found.by_rank[1]), rel=1e-3)
+    least = SETTINGS.min_examination  # the second rank is never clicked
+    assert await shop.examined() - prior == pytest.approx(100 * (1 + least), rel=1e-3)
+
+
+async def test_the_report_says_what_is_in_use_and_what_it_rests_on(shop: Shop, redis_url: str) -> None:
+    where = RedisSettings(state_url=redis_url)
+    prior = await report(where, shop.keys, SETTINGS)
+    assert (prior["connected"], prior["source"], prior["model"]) == (False, "prior", None)
+    assert prior["by_rank"] == list(SETTINGS.examination)
+    await shop.show(100)
+    await shop.estimator.step()
+    said = json.loads(json.dumps(await report(where, shop.keys, SETTINGS)))
+    assert (said["connected"], said["joined"], said["source"]) == (False, [1, 2], "estimate")
+    assert (said["model"], said["pages"], said["clicks"]) == ("browsing", 100, 100)
+    assert said["by_rank"][1] < 0.1
+    assert said["by_rank"][2:] == list(SETTINGS.examination[2:])
+
+
+async def test_the_ledgers_clicks_come_back_day_by_day(shop: Shop, redis_url: str) -> None:
+    for _ in range(2):
+        await shop.show(3)
+        shop.clock.advance(DAY_MS / 1000)
+    where = RedisSettings(state_url=redis_url)
+    found = await read_clicked(where, shop.keys, SETTINGS, clock=shop.clock)
+    assert sorted(click.at_ms // DAY_MS - NOW_MS // DAY_MS for click in found) == [0, 0, 0, 1, 1, 1]
+    assert {(click.query, click.object_id) for click in found} == {("couch", "a"), ("couch", "b")}
+    (trial,) = compare(found, [30.0]).trials
+    assert trial.log_likelihood == pytest.approx(-0.65, abs=0.05)  # two objects: ln 2 less what a leads by
 
 
 async def test_pages_of_different_days_are_not_compared(shop: Shop) -> None:
@@ -130,4 +160,4 @@ async def test_what_cannot_be_read_is_passed_over(shop: Shop) -> None:
     assert found is not None
     assert found.pages == 100
     await shop.redis.set(shop.keys.examination(), b"{")
-    assert await shop.reader.by_rank() == SETTINGS.examination
+    assert (await shop.reader.curve()).by_rank == SETTINGS.examination

@@ -1,19 +1,30 @@
 """Clicks go in at the stream, verdicts come out of the store: real Redis, real OpenSearch."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
 
 import pytest
 from redis.asyncio import Redis
+from scipy.stats import beta
+from serve_fakes import FakeCache, FakeRewriter, FakeWriter
 
 from agent.errors import SearchFailed
 from agent.policy.plan import Plan
 from agent.retrieval import Catalogue, Results
-from agent.settings import OpenSearchSettings, Settings
+from agent.serve.asking import LiveRewrites
+from agent.serve.choosing import Chooser
+from agent.serve.impressions import ImpressionBuffer
+from agent.serve.known import Known
+from agent.serve.schemas import SearchRequest
+from agent.serve.searching import Searcher
+from agent.settings import OpenSearchSettings, ServeSettings, Settings
 from agent.verify import LeaseLostError, VerdictWriter, Verifier
 from agent.verify.process import run
+from agent.verify.telling import tell
 from feedback.candidates import CandidateReader
 from feedback.clock import ManualClock
 from feedback.collector import Collector
@@ -42,6 +53,7 @@ class Shop:
     clock: ManualClock
     collector: Collector
     ids: "count[int]"
+    known: Known
 
     def verifier(self, catalogue: object = None) -> Verifier:
         evidence = EvidenceReader(self.redis, self.settings.keys, self.settings.feedback, self.clock)
@@ -53,6 +65,28 @@ class Shop:
             self.settings,
             self.clock,
         )
+
+    @asynccontextmanager
+    async def gateway(self) -> AsyncIterator[Callable[[str], Awaitable[tuple[str, str]]]]:
+        """Yield a search that returns source and rewrite; what is known changes by `known.refresh` alone."""
+        await self.known.refresh()
+        live = LiveRewrites(FakeRewriter(text=""))
+        chooser = Chooser(self.settings, known=self.known, cache=FakeCache(), live=live, rng=random.Random(0))
+        impressions = ImpressionBuffer(FakeWriter(), capacity=100)
+        searcher = Searcher(
+            self.settings,
+            catalogue=self.catalogue,
+            chooser=chooser,
+            impressions=impressions,
+            clock=self.clock,
+        )
+
+        async def search(query: str) -> tuple[str, str]:
+            page = await searcher.search(SearchRequest(user_query=query, client_id="c"))
+            return page.source, page.rewrite
+
+        yield search
+        await live.close()
 
     async def click(self, query: str, object_id: str, *, times: int = 1) -> None:
         events = [
@@ -86,13 +120,15 @@ async def shop(redis_url: str, opensearch_url: str, tenant: str) -> AsyncIterato
         tenant=tenant,
         redis=RedisSettings(state_url=redis_url, partitions=2),
         opensearch=OpenSearchSettings(url=opensearch_url, index=tenant, fields=("title",)),
+        serve=ServeSettings(holdback_share=0, explore_share=0, raw_share=0),
     )
     redis, clock = connect(redis_url), ManualClock(NOW_MS)
     collector = Collector(redis, settings.keys, settings.feedback, clock)
     async with Catalogue(settings.opensearch) as catalogue:
         await catalogue.create_index()
         await catalogue.load(PRODUCTS)
-        yield Shop(settings, redis, catalogue, clock, collector, count())
+        known = Known(redis, settings.keys, VerifiedIndex())
+        yield Shop(settings, redis, catalogue, clock, collector, count(), known)
         await catalogue.drop_index()
     await redis.aclose()
 
@@ -123,6 +159,22 @@ async def test_from_clicks_to_a_verified_rewrite(shop: Shop) -> None:
     assert lamp.text == ""  # judged, and nothing is to be added
 
 
+async def test_what_is_known_of_a_query_is_told_with_its_bounds(shop: Shop) -> None:
+    await shoppers(shop)
+    told = await tell(shop.settings, " Couch ", rewrite="grey sofa", clock=shop.clock)
+    assert told["query"] == "couch"
+    assert [one["object_id"] for one in told["objects"]] == ["sofa0", "sofa1", "sofa2"]
+    for one in told["objects"]:
+        assert one["mean"] == pytest.approx(1 / 3)
+        assert one["low"] == pytest.approx(beta(3, 6).ppf(0.025), abs=0.02)  # three clicks of nine
+        assert one["high"] == pytest.approx(beta(3, 6).ppf(0.975), abs=0.02)
+    gain = told["gain"]
+    assert gain["mean"] == pytest.approx((1 + 0.6309 + 0.5) / 3, abs=1e-3)  # raw finds nothing
+    assert gain["low"] < gain["mean"] < gain["high"]
+    assert gain["p_harm"] < 0.001
+    assert "gain" not in await tell(shop.settings, "couch", clock=shop.clock)
+
+
 async def test_a_pass_ends_with_nothing_moved_and_little_news_is_passed_over(shop: Shop) -> None:
     await shoppers(shop)
     verifier = shop.verifier()
@@ -150,6 +202,51 @@ async def test_a_rewrite_whose_products_are_gone_is_withdrawn_at_its_next_check(
     assert couch
     assert couch.text == ""
     assert verifier.serving == 0
+
+
+async def test_a_product_that_leaves_suspends_its_rewrite_within_one_search(shop: Shop) -> None:
+    await shoppers(shop)
+    verifier = shop.verifier()
+    await verifier.step()
+    async with shop.gateway() as search:
+        assert await search("couch") == ("verified", "grey sofa")
+        await shop.catalogue.delete(["sofa2"])
+        assert await search("couch") == ("raw:moved", "")
+        assert await search("couch") == ("raw:suspended", "")
+        await shop.known.refresh()  # tells the verifier, who has not written anything yet
+        assert await search("couch") == ("raw:suspended", "")
+        assert (await verifier.recheck_suspended()).reasons == {"claim": 1}
+        await shop.known.refresh()
+        assert not shop.known._suspended  # what has another verdict is forgotten
+        assert await search("couch") == ("verified", "grey sofa")  # two sofas are left
+
+        await shop.catalogue.delete(["sofa0", "sofa1"])
+        assert await search("couch") == ("raw:moved", "")
+        await shop.known.refresh()
+        assert (await verifier.recheck_suspended()).n == 1
+        await shop.known.refresh()
+        assert await search("couch") == ("raw:silent", "")
+    assert verifier.serving == 0
+    assert (await verifier.recheck_suspended()).n == 0
+
+
+async def test_what_was_suspended_while_a_search_failed_is_judged_once_it_does_not(shop: Shop) -> None:
+    class Away:
+        async def msearch(self, plans: Sequence[Plan], **_: object) -> list[Results]:
+            raise SearchFailed(f"away for {len(plans)} searches")
+
+    await shoppers(shop)
+    verifier = shop.verifier()
+    await verifier.step()
+    (couch,) = [v for v in (await verifier._writer.all()).values() if v.text]
+    shop.known.suspend(couch)
+    await shop.known.refresh()
+    verifier._catalogue = Away()
+    with pytest.raises(SearchFailed):
+        await verifier.recheck_suspended()
+    verifier._catalogue = shop.catalogue
+    assert (await verifier.recheck_suspended()).n == 1
+    assert (await verifier.recheck_suspended()).n == 0
 
 
 async def test_a_failed_search_gives_no_verdict_and_the_queries_stay_moved(shop: Shop) -> None:

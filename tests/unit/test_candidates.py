@@ -4,8 +4,9 @@ import math
 
 import pytest
 
-from feedback.candidates import by_fold, co_clicks, pairs, rank
+from feedback.candidates import arms_of, by_fold, co_clicks, head, pairs, rank
 from feedback.evidence import ObjectEvidence, QueryEvidence
+from feedback.records import Arm
 
 SOFA = QueryEvidence(
     query="couch",
@@ -20,6 +21,15 @@ def test_weights_are_read_by_fold_and_segment() -> None:
     stored = {b"0|all|sofa": b"2", b"1|all|sofa": b"4", b"0|de|bank": b"8", b"1|all|a|b": b"6"}
     assert by_fold(stored, 0.5, segment="all") == {"sofa": (1.0, 2.0), "a|b": (0.0, 3.0)}
     assert by_fold({b"1|sofa bed": b"2"}, 1.0) == {"sofa bed": (0.0, 2.0)}
+
+
+def test_support_stands_by_the_arm_whose_pages_gave_it() -> None:
+    stored = {b"0h|all|sofa": b"2", b"0w|all|sofa": b"1", b"1h|all|sofa": b"4", b"0|all|old": b"1"}
+    assert by_fold(stored, 0.5, segment="all") == {"sofa": (1.5, 2.0), "old": (0.5, 0.0)}
+    assert arms_of(stored, segment="all") == {"sofa": frozenset({Arm.HOLDBACK, Arm.SHADOW})}
+    assert {head(1, arm) for arm in Arm} == {"1h", "1s", "1c", "1e", "1w", "1l"}
+    (one,) = rank(SOFA, {}, {"sofa": (1.0, 0.0)}, limit=1, arms=arms_of(stored, segment="all"))
+    assert one.arms == {Arm.HOLDBACK, Arm.SHADOW}
 
 
 def test_co_click_support_stays_in_its_fold() -> None:

@@ -166,6 +166,37 @@ async def test_a_share_of_searches_for_a_verified_query_stays_raw() -> None:
     assert (page["source"], judged["source"]) == ("raw:share", "verified")
 
 
+async def test_a_query_with_few_searches_keeps_a_larger_raw_share() -> None:
+    world = World(verdict("couch", "sofa", searches=30.0), raw_examinations=1e6, most_raw_share=0.999)
+    async with gateway(world) as http:
+        assert (await ask(http))["source"] == "raw:share"
+
+
+async def test_pages_that_are_not_those_of_the_verdict_suspend_it_until_there_is_another() -> None:
+    world = World(verdict("couch", "sofa", seq=7))
+    async with gateway(world) as http:
+        assert (await ask(http))["source"] == "verified"
+        world.catalogue.raw = world.catalogue.raw[1:]  # a product is gone
+        moved = await ask(http)
+        assert (moved["rung"], moved["source"], moved["rewrite"]) == ("raw", "raw:moved", "")
+        assert [hit["object_id"] for hit in moved["hits"]] == [f"raw-{i}" for i in range(2, 12)]
+        assert (await ask(http))["source"] == "raw:suspended"
+        assert (await ask(http, purpose="evaluation"))["source"] == "raw:suspended"
+        world.known.index.put("all|couch", verdict("couch", "sofa", seq=8, fingerprint=""))
+        assert (await ask(http))["source"] == "verified"
+    assert [one.source for one in world.writer.impressions][:3] == ["verified", "raw:moved", "raw:suspended"]
+    assert world.writer.impressions[1].object_ids == world.writer.impressions[1].raw_object_ids
+
+
+async def test_pages_are_compared_only_where_they_can_be() -> None:
+    world = World(verdict("couch", "sofa"))
+    world.catalogue.raw = world.catalogue.raw[1:]
+    async with gateway(world) as http:
+        assert (await ask(http, size=9))["source"] == "verified"  # not as deep as the verdict
+        assert (await ask(http, query="Couch"))["source"] == "verified"  # verified as "couch"
+        assert (await ask(http, size=20))["source"] == "raw:moved"
+
+
 async def test_the_explore_arm_draws_from_the_pool_and_interleaves() -> None:
     world = World(explore_share=0.999)
     drawn = Rewrite(text="sofa", token_ids=(1, 2), token_logprobs=(-0.5, -0.1), version=3, made_at_ms=9)

@@ -1,0 +1,84 @@
+"""Commands of `unseen` that say what the evidence holds, and the settings that all commands load."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agent.settings import Settings
+
+Config = Annotated[
+    Path | None, typer.Option(help="A TOML file of settings; the environment (UNSEEN_...) stands above it.")
+]
+
+
+def settings_for(config: Path | None, process: str) -> Settings:
+    """Load the settings and set up the logs of a process."""
+    from agent.logs import configure
+
+    settings = Settings.load(config)
+    configure(settings.log, process=process)
+    return settings
+
+
+def ranks(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    config: Config = None,
+) -> None:
+    """Say how likely each rank is looked at, what that rests on, and whether arms join all ranks."""
+    from feedback.ranks import report
+
+    settings = settings_for(config, "ranks")
+    said = asyncio.run(report(settings.redis, settings.keys, settings.feedback))
+    if as_json:
+        typer.echo(json.dumps(said))
+    else:
+        typer.echo("\n".join(f"{name:16} {value}" for name, value in said.items()))
+
+
+def evidence(
+    query: Annotated[str, typer.Argument(help="As shoppers type it.")],
+    *,
+    rewrite: Annotated[str, typer.Option(help="Search it too and say what it gains over the query.")] = "",
+    level: Annotated[float, typer.Option(min=0.5, max=0.999, help="Of the bounds.")] = 0.95,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    config: Config = None,
+) -> None:
+    """Say what each object is worth for a query and what a rewrite gains, with their bounds."""
+    from agent.verify.telling import tell
+
+    told = asyncio.run(tell(settings_for(config, "evidence"), query, rewrite=rewrite, level=level))
+    if as_json:
+        typer.echo(json.dumps(told))
+        return
+    gain = [{"object_id": f"gain of: {rewrite}", **told["gain"]}] if rewrite else []
+    for row in [*told["objects"], *gain]:
+        typer.echo(f"{row['object_id']:30} {row['mean']:+.4f}  ({row['low']:+.4f} to {row['high']:+.4f})")
+
+
+def half_life(
+    *,
+    clicks: Annotated[
+        list[Path] | None, typer.Option(help="Click logs, as for backtest, in place of the ledger.")
+    ] = None,
+    first: Annotated[
+        float, typer.Option(min=0.1, max=1.0, help="Share of the clicks that is read: leave out what judges.")
+    ] = 1.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    config: Config = None,
+) -> None:
+    """Say which half-life of evidence predicts each day's clicks best from the days before."""
+    from agent.evaluate.clicklog import read_clicks
+    from feedback.half_life import Clicked, compare
+    from feedback.ledger_days import read_clicked
+
+    settings = settings_for(config, "half-life")
+    if clicks:
+        found = [Clicked(c.click_at_ms, c.query, c.object_id) for c in read_clicks(clicks).clicks]
+    else:
+        found = asyncio.run(read_clicked(settings.redis, settings.keys, settings.feedback))
+    said = compare(sorted(found)[: int(first * len(found))])
+    typer.echo(json.dumps(said.as_dict()) if as_json else said.as_text(settings.feedback.half_life_s))

@@ -1,0 +1,60 @@
+"""What is known of one query, for people: each object's worth and what a rewrite gains, with their bounds."""
+
+from typing import Any
+
+from agent.policy.plan import Plan, plan
+from agent.retrieval import Catalogue
+from agent.settings import Settings
+from agent.verify.searching import pages
+from feedback.clock import Clock, wall_clock
+from feedback.evidence import EvidenceReader
+from feedback.posterior import Belief, attractions, difference
+from feedback.stores import connect
+from feedback.text import normalise
+
+LEVEL = 0.95
+
+
+async def tell(
+    settings: Settings, query: str, *, rewrite: str = "", level: float = LEVEL, clock: Clock = wall_clock
+) -> dict[str, Any]:
+    """Return the belief about every object known for the query, most worth first; the gain of a rewrite too.
+
+    The prior is the settings' own; the verifier's is fitted over all queries and may be stronger. Raises
+    SearchFailed (only where there is a rewrite) and redis errors.
+    """
+    redis = connect(settings.redis.state_url, settings.redis.timeout_s)
+    reader = EvidenceReader(redis, settings.keys, settings.feedback, clock)
+    try:
+        (evidence,) = await reader.read([query])
+        mu = (await reader.totals()).mu
+    finally:
+        await redis.aclose()
+    fold, alpha = evidence.merged(), settings.verify.prior_examinations
+    known = attractions(fold, mu=mu, alpha=alpha, settings=settings.feedback)
+    ordered = sorted(known.items(), key=lambda item: (-item[1].mean, item[0]))
+    told: dict[str, Any] = {
+        "query": evidence.query,
+        "level": level,
+        "objects": [{"object_id": d, **_said(belief, level)} for d, belief in ordered],
+    }
+    if rewrite:
+        lists = await _lists(settings, query, rewrite)
+        gain = difference(
+            lists, fold, mu=mu, alpha=alpha, settings=settings.feedback, depth=settings.verify.depth
+        )
+        told |= {"rewrite": rewrite, "gain": {**_said(gain, level), "p_harm": gain.chance_below(0.0)}}
+    return told
+
+
+async def _lists(settings: Settings, query: str, rewrite: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the first page of the query and of its rewrite on the live catalogue."""
+    raw, other = Plan(user_query=normalise(query)), plan(normalise(query), rewrite, settings.plan)
+    async with Catalogue(settings.opensearch) as catalogue:
+        found = await pages(catalogue, [raw, other], size=settings.verify.depth)
+    return found[raw], found[other]
+
+
+def _said(belief: Belief, level: float) -> dict[str, float]:
+    low, high = belief.bounds(level)
+    return {"mean": belief.mean, "low": low, "high": high}
