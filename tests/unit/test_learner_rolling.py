@@ -1,7 +1,7 @@
 """Rolling out apart from the learner: who writes what, what is scored, and on which device."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -53,9 +53,9 @@ def _hand() -> Iterator[Hand]:
     loop.close()
 
 
-def ask(*prompts: Prompt, **more: object) -> Ask:
+def ask(*prompts: Prompt, beside: Mapping[str, tuple[str, ...]] | None = None) -> Ask:
     frozen = Snapshot(snapshot_id="s", gains=GAINS)
-    return Ask(prompts=prompts, frozen=frozen, seed=5, version=7, **more)
+    return Ask(prompts=prompts, frozen=frozen, seed=5, version=7, beside=beside or {})
 
 
 def test_own_samples_are_scored_and_then_the_texts_beside_them(hand: Hand) -> None:
