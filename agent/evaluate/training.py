@@ -93,6 +93,7 @@ async def run_training(options: TrainOptions, settings: Settings, on_progress: O
     products = list(lines(options.catalogue, "catalogue"))
     own = _own(options, settings)
     async with indexed(products, own.opensearch, "train", on_progress) as catalogue:
+        own = own.model_copy(update={"opensearch": catalogue.settings})
         stores = Stores(
             redis=None,
             keys=own.keys,

@@ -47,6 +47,11 @@ class Catalogue:
         background = settings.background_url or settings.url
         self._back = self._front if background == settings.url else _client(background, settings)
 
+    @property
+    def settings(self) -> OpenSearchSettings:
+        """Where it is, for another process that searches the same index."""
+        return self._settings
+
     async def __aenter__(self) -> Self:
         return self
 

@@ -89,7 +89,8 @@ class TrlSide:
         """
         self._turns.go.release()
         if not self._turns.done.acquire(timeout=STEP_TIMEOUT_S) or self._error:
-            raise RuntimeError("the trainer made no step") from (self._error or [None])[0]
+            cause = self._error[0] if self._error else None
+            raise RuntimeError("the trainer made no step") from cause
 
     def close(self) -> None:
         """End the trainer's thread."""

@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from agent.errors import SearchFailed
 from agent.learner.parts import Stores
+from agent.learner.rollout import Searches
 from agent.policy.plan import Plan
 from agent.retrieval import Results
 from agent.settings import LearnerSettings, PlanSettings, PolicySettings, Settings
@@ -104,7 +105,7 @@ def toy_settings(folder: Path, tenant: str, redis_url: str, **learner: object) -
     )
 
 
-def toy_stores(settings: Settings, redis: Redis, evidence: ToyEvidence, catalogue: ToyCatalogue) -> Stores:
+def toy_stores(settings: Settings, redis: Redis, evidence: ToyEvidence, catalogue: Searches) -> Stores:
     return Stores(
         redis=redis,
         keys=settings.keys,
