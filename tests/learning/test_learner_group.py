@@ -9,13 +9,14 @@ import torch
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 from toy import QUERIES
 
+from agent.learner.challengers import estimator_of
 from agent.learner.episodes import SHARE, episodes_of, grouped, set_advantages
 from agent.learner.rollout import Rollout, Target
 from agent.learner.session import LearnerSession
 from agent.learner.shards import dealt
 from agent.policy.model import Policy
 from agent.policy.prompt import Prompt
-from agent.settings import PolicySettings
+from agent.settings import LearnerSettings, PolicySettings
 
 pytestmark = [
     pytest.mark.timeout(200),
@@ -88,7 +89,7 @@ def test_groups_stay_whole_and_wide_ones_are_spread() -> None:
 
 def test_a_learner_without_a_group_computes_and_counts_nothing() -> None:
     every = episodes(1)
-    set_advantages(every, scale=1.0, learners=2)
+    set_advantages(every, estimator=estimator_of(LearnerSettings()), scale=1.0, learners=2)
     full, idle = dealt(every, 2)
-    assert [e.custom_data[SHARE] for e in full] == [2.0] * 4
+    assert sum(e.custom_data[SHARE] for e in full) == 2.0
     assert [e.custom_data[SHARE] for e in idle] == [0.0] * 4

@@ -10,13 +10,14 @@ from itertools import count
 import pytest
 from redis.asyncio import Redis
 from scipy.stats import beta
-from serve_fakes import FakeCache, FakeRewriter, FakeWriter
+from serve_fakes import FakeCache, FakePopularity, FakeRewriter, FakeWriter
 
 from agent.errors import SearchFailed
 from agent.policy.plan import Plan
 from agent.retrieval import Catalogue, Results
 from agent.serve.asking import LiveRewrites
 from agent.serve.choosing import Chooser
+from agent.serve.exploring import Exploration
 from agent.serve.impressions import ImpressionBuffer
 from agent.serve.known import Known
 from agent.serve.schemas import SearchRequest
@@ -77,6 +78,7 @@ class Shop:
             self.settings,
             catalogue=self.catalogue,
             chooser=chooser,
+            exploration=Exploration(self.settings.serve, self.settings.feedback, FakePopularity()),
             impressions=impressions,
             clock=self.clock,
         )

@@ -54,7 +54,7 @@ def _hand() -> Iterator[Hand]:
 
 
 def ask(*prompts: Prompt, beside: Mapping[str, tuple[str, ...]] | None = None) -> Ask:
-    frozen = Snapshot(snapshot_id="s", gains=GAINS)
+    frozen = Snapshot(observations={}, snapshot_id="s", gains=GAINS)
     return Ask(prompts=prompts, frozen=frozen, seed=5, version=7, beside=beside or {})
 
 
