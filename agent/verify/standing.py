@@ -66,9 +66,11 @@ class Standings:
         self._all[name] = standing
 
     def stalest(self, before_ms: int, limit: int) -> list[str]:
-        """Return the served queries that were judged before that time, the longest ago first."""
-        served = (name for name, verdict in self._written.items() if verdict.text)
-        old = [(self._all[n].judged_at_ms, n) for n in served if self._all[n].judged_at_ms < before_ms]
+        """Return the queries that were judged before that time, the longest ago first.
+
+        Those to which nothing is to be added too: the catalogue may have moved under them.
+        """
+        old = [(one.judged_at_ms, n) for n, one in self._all.items() if one.judged_at_ms < before_ms]
         return [name for _, name in sorted(old)[:limit]]
 
     def changes(self, judged: Iterable[str], max_harm: float) -> tuple[list[Verified], list[str]]:

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 import httpx
+from redis.asyncio import Redis
 
 from agent.demo.client import Gateway
 from agent.demo.measure import Judge, Judged
@@ -20,9 +21,12 @@ from agent.demo.profile import VISITS_PER_S
 from agent.demo.shop import Population, Product, Query, Visit
 from agent.demo.traffic import THINK_S, Tally, look
 from agent.retrieval import Catalogue
-from agent.serve.asking import RewriteAsk
+from agent.serve.asking import LiveRewrites, RewriteAsk, RewriterClient
 from agent.serve.assemble import assemble
+from agent.serve.choosing import Chooser
 from agent.serve.gateway import Parts, make_app
+from agent.serve.intake import Intake
+from agent.serve.searching import Searcher
 from agent.settings import Settings
 from agent.verify.store import VerdictWriter
 from agent.verify.verifier import Verifier
@@ -32,6 +36,7 @@ from feedback.collector import Collector
 from feedback.evidence import EvidenceReader
 from feedback.records import Rewrite
 from feedback.stores import connect, forget
+from tests.service.remembered import DirectGateway, RememberedPages
 
 START_MS = 1_795_426_200_000
 TICK_S = 0.25
@@ -63,6 +68,10 @@ class VirtualShop:
     verifier: Verifier
     clock: ManualClock
     catalogue: Catalogue
+    pages: RememberedPages
+    """The catalogue as gateway and verifier see it in a swift shop."""
+    evidence: EvidenceReader
+    redis: Redis
     products: tuple[Product, ...]
     tally: Tally
 
@@ -107,16 +116,27 @@ class VirtualShop:
 
 @asynccontextmanager
 async def virtual_shop(
-    settings: Settings, products: tuple[Product, ...], seed: int
+    settings: Settings,
+    products: tuple[Product, ...],
+    seed: int,
+    *,
+    swift: bool = False,
+    rewriter: RewriterClient | None = None,
 ) -> AsyncIterator[VirtualShop]:
-    """Give a shop of one tenant and one index, which both go with it."""
+    """Give a shop of one tenant and one index, which both go with it.
+
+    A swift one remembers OpenSearch's pages until `RememberedPages.change`, and is called without HTTP.
+    """
     clock = ManualClock(START_MS)
-    parts = replace(assemble(settings, SilentRewriter()), clock=clock, rng=random.Random(seed))
+    catalogue = Catalogue(settings.opensearch)
+    pages = RememberedPages(catalogue)
+    parts = replace(
+        assemble(settings, rewriter or SilentRewriter()), clock=clock, rng=random.Random(seed)
+    )
+    parts = replace(parts, catalogue=pages) if swift else parts
     redis = connect(settings.redis.state_url, settings.redis.timeout_s)
     evidence = EvidenceReader(redis, settings.keys, settings.feedback, clock)
-    catalogue = Catalogue(settings.opensearch)
-    transport = httpx.ASGITransport(app=make_app(parts))
-    gateway = Gateway("http://shop", transport=transport, clock=clock)
+    gateway = _direct(parts) if swift else _over_http(parts)
     try:
         await catalogue.create_index()
         await catalogue.load(json.dumps(product.document()) for product in products)
@@ -128,13 +148,16 @@ async def virtual_shop(
             verifier=Verifier(
                 evidence,
                 CandidateReader(redis, settings.keys, evidence),
-                catalogue,
+                pages if swift else catalogue,
                 VerdictWriter(redis, settings.keys),
                 settings,
                 clock,
             ),
             clock=clock,
             catalogue=catalogue,
+            pages=pages,
+            evidence=evidence,
+            redis=redis,
             products=products,
             tally=Tally(),
         )
@@ -146,3 +169,26 @@ async def virtual_shop(
         await redis.aclose()
         if parts.close is not None:
             await parts.close()
+
+
+def _over_http(parts: Parts) -> Gateway:
+    transport = httpx.ASGITransport(app=make_app(parts))
+    return Gateway("http://shop", transport=transport, clock=parts.clock)
+
+
+def _direct(parts: Parts) -> Gateway:
+    chooser = Chooser(
+        parts.settings,
+        known=parts.known,
+        cache=parts.cache,
+        live=LiveRewrites(parts.rewriter),
+        rng=parts.rng,
+    )
+    searcher = Searcher(
+        parts.settings,
+        catalogue=parts.catalogue,
+        chooser=chooser,
+        impressions=parts.impressions,
+        clock=parts.clock,
+    )
+    return DirectGateway(searcher, Intake(parts.writer, parts.settings, parts.clock), parts.clock)
