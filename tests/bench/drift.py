@@ -113,9 +113,7 @@ async def run(
         return figures(change, seed, points, world, wall_s)
 
 
-def settings_of(
-    given: argparse.Namespace, name: str, folder: Path, services: Sequence[Service]
-) -> Settings:
+def settings_of(given: argparse.Namespace, name: str, folder: Path, services: Sequence[Service]) -> Settings:
     """Return the demo's settings on these servers, without samples of the policy."""
     redis, opensearch = services
     tree = profile.settings(run=name, folder=folder, port=0, opensearch=opensearch, redis=redis, ray="")

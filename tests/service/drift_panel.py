@@ -1,8 +1,8 @@
 """What systems are worth in a changing shop, as curves, and when a former gain is back. Pure.
 
 The gain of a system is its reward over raw's. The gain back is measured in two ways: as a share of what the
-shop's own concept table would gain at that time (what can be reached differs from market to market), and as it
-is, in NDCG.
+shop's own concept table would gain at that time (what can be reached differs from market to market), and as
+it is, in NDCG.
 """
 
 from collections.abc import Mapping, Sequence

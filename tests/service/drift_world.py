@@ -1,7 +1,7 @@
 """A shop that changes while several systems serve its shoppers, in virtual time; the loop is told nothing.
 
-Shoppers are divided among the systems by a hash of the client. Those of the gateway (its holdback is raw) feed
-the loop; the click memory learns from the clicks of all shoppers. Before the change the frozen system is the
+Shoppers are divided among the systems by a hash of the client. Those of the gateway (its holdback is raw)
+feed the loop; the click memory learns from the clicks of all shoppers. Before the change the frozen system is the
 learning one.
 """
 
@@ -77,7 +77,13 @@ class DriftWorld:
     """One shop, its shoppers and the systems."""
 
     def __init__(
-        self, shop: VirtualShop, market: Market, seed: int, *, visits_a_day: float, policy: Writes | None = None
+        self,
+        shop: VirtualShop,
+        market: Market,
+        seed: int,
+        *,
+        visits_a_day: float,
+        policy: Writes | None = None,
     ) -> None:
         self.shop = shop
         self.market = market

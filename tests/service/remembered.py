@@ -1,7 +1,7 @@
 """A catalogue whose pages are asked for once, and a gateway without HTTP: for long runs in virtual time.
 
-Guarantees that a page is the one that the real OpenSearch gave since the catalogue changed last. The gateway is
-the real one behind its routes: what is left out is the serialising of requests.
+Guarantees that a page is the one that the real OpenSearch gave since the catalogue changed last. The gateway
+is the real one behind its routes: what is left out is the serialising of requests.
 """
 
 import json
@@ -46,6 +46,7 @@ class RememberedPages:
         self, plans: Sequence[Plan], *, size: int = 10, purpose: str, documents: bool = False
     ) -> list[Results]:
         """Return the first page of each plan, in order; raises SearchFailed if any one has none."""
+        del documents  # they are there always
         new = [plan for plan in dict.fromkeys(plans) if (plan, size, 0) not in self._pages]
         self.searches += len(new)
         found = await self._catalogue.msearch(new, size=size, purpose=purpose, documents=True) if new else []

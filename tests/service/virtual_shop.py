@@ -21,12 +21,9 @@ from agent.demo.profile import VISITS_PER_S
 from agent.demo.shop import Population, Product, Query, Visit
 from agent.demo.traffic import THINK_S, Tally, look
 from agent.retrieval import Catalogue
-from agent.serve.asking import LiveRewrites, RewriteAsk, RewriterClient
+from agent.serve.asking import RewriteAsk, RewriterClient
 from agent.serve.assemble import assemble
-from agent.serve.choosing import Chooser
 from agent.serve.gateway import Parts, make_app
-from agent.serve.intake import Intake
-from agent.serve.searching import Searcher
 from agent.settings import Settings
 from agent.verify.store import VerdictWriter
 from agent.verify.verifier import Verifier
@@ -130,13 +127,11 @@ async def virtual_shop(
     clock = ManualClock(START_MS)
     catalogue = Catalogue(settings.opensearch)
     pages = RememberedPages(catalogue)
-    parts = replace(
-        assemble(settings, rewriter or SilentRewriter()), clock=clock, rng=random.Random(seed)
-    )
+    parts = replace(assemble(settings, rewriter or SilentRewriter()), clock=clock, rng=random.Random(seed))
     parts = replace(parts, catalogue=pages) if swift else parts
     redis = connect(settings.redis.state_url, settings.redis.timeout_s)
     evidence = EvidenceReader(redis, settings.keys, settings.feedback, clock)
-    gateway = _direct(parts) if swift else _over_http(parts)
+    gateway = _gateway(parts, swift=swift)
     try:
         await catalogue.create_index()
         await catalogue.load(json.dumps(product.document()) for product in products)
@@ -171,24 +166,8 @@ async def virtual_shop(
             await parts.close()
 
 
-def _over_http(parts: Parts) -> Gateway:
-    transport = httpx.ASGITransport(app=make_app(parts))
-    return Gateway("http://shop", transport=transport, clock=parts.clock)
-
-
-def _direct(parts: Parts) -> Gateway:
-    chooser = Chooser(
-        parts.settings,
-        known=parts.known,
-        cache=parts.cache,
-        live=LiveRewrites(parts.rewriter),
-        rng=parts.rng,
-    )
-    searcher = Searcher(
-        parts.settings,
-        catalogue=parts.catalogue,
-        chooser=chooser,
-        impressions=parts.impressions,
-        clock=parts.clock,
-    )
-    return DirectGateway(searcher, Intake(parts.writer, parts.settings, parts.clock), parts.clock)
+def _gateway(parts: Parts, *, swift: bool) -> Gateway:
+    app = make_app(parts)
+    if swift:
+        return DirectGateway(app.state.searcher, app.state.intake, parts.clock)
+    return Gateway("http://shop", transport=httpx.ASGITransport(app=app), clock=parts.clock)

@@ -137,9 +137,7 @@ def _relabelled(product: Product, names: Mapping[str, Naming], seed: int) -> Pro
     random = stream(seed, "relabelled", product.product_id)
     department = concepts()[product.concept].department
     others = [
-        n
-        for key, n in names.items()
-        if key != product.concept and concepts()[key].department == department
+        n for key, n in names.items() if key != product.concept and concepts()[key].department == department
     ]
     new = relabelled(product, names[product.concept], others, random)
     return replace(new, product_id=f"N{product.product_id[1:]}")
