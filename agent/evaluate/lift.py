@@ -1,8 +1,8 @@
 """How much more shoppers of one arm do than those of another, and how surely. Pure.
 
 The unit is the client, not the search: searches of one client agree with each other, and counted as
-independent draws they would show effects where there are none. Ratio of sums over clients with the delta method (Deng,
-Knoblich and Lu, KDD 2018, section 3), on the logarithm, so that the interval of a rate stays above 0.
+independent draws they would show effects where there are none. Ratio of sums over clients with the delta
+method (Deng, Knoblich and Lu, KDD 2018, section 3), on the logarithm, so that a rate stays above 0.
 """
 
 import math

@@ -1,8 +1,8 @@
 """A shop that changes while several systems serve its shoppers, in virtual time; the loop is told nothing.
 
 Shoppers are divided among the systems by a hash of the client. Those of the gateway (its holdback is raw)
-feed the loop; the click memory learns from the clicks of all shoppers. Before the change the frozen system is the
-learning one.
+feed the loop; the click memory learns from the clicks of all shoppers. Before the change the frozen system
+is the learning one.
 """
 
 import asyncio
@@ -51,6 +51,7 @@ class NoPolicy:
     def proven(self, query: str) -> Rewrite | None:
         """Return None."""
         del query
+        return None
 
 
 @dataclass(kw_only=True)
