@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import json
 import sys
-import time
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
@@ -27,9 +26,11 @@ from agent.demo.shop.changes import (
     without_department,
 )
 from agent.demo.stack import Service, Stack, start_opensearch, start_redis
+from agent.evaluate.backtest_policy import learning_policy
 from agent.logs import configure
 from agent.settings import LogSettings, Settings
 from tests.service.drift_panel import HEADLINE, Point, mean_after, recovery
+from tests.service.drift_policy import AheadOfTime, LearningWords
 from tests.service.drift_world import FROZEN, LEARNING, MEMORY, DriftWorld
 from tests.service.virtual_shop import virtual_shop
 
@@ -51,6 +52,7 @@ def main() -> int:
     parser.add_argument("--every", type=int, default=EVERY, help="impressions between two looks")
     parser.add_argument("--visits-a-day", type=float, default=VISITS_A_DAY, help="pace of virtual time")
     parser.add_argument("--half-life-days", type=float, default=30.0, help="of evidence")
+    parser.add_argument("--policy", type=float, default=0, help="seconds of learning before each look")
     parser.add_argument("--plot", type=Path, help="write the curves there, as PNG")
     given = parser.parse_args()
     configure(LogSettings(level="warning"), process="bench")
@@ -100,17 +102,24 @@ async def run(
     """Return the figures of one shop that changes."""
     before, after = MARKETS[change](seed)
     settings = settings_of(given, f"drift-{change}-{seed}", folder, services)
+    ahead = AheadOfTime()
     async with AsyncExitStack() as stack:
-        shop = await stack.enter_async_context(virtual_shop(settings, before.products, seed, swift=True))
-        world = DriftWorld(shop, before, seed, visits_a_day=given.visits_a_day)
-        began_s = time.monotonic()
-        points = [await _look(world, change, seed)]
-        points += await _watch(world, given.before, given.every, change, seed)
+        shop = await stack.enter_async_context(
+            virtual_shop(settings, before.products, seed, swift=True, rewriter=ahead)
+        )
+        policy = None
+        if given.policy:
+            learning = await stack.enter_async_context(
+                learning_policy(settings, shop, shop.catalogue, seed=seed)
+            )
+            policy = LearningWords(shop, learning, ahead)
+        world = DriftWorld(shop, before, seed, visits_a_day=given.visits_a_day, policy=policy)
+        watch = Watch(world, f"{change}{seed}", given.every, policy=policy, learn_s=given.policy)
+        await watch.until(given.before)
         await world.change(after)
-        points.append(await _look(world, change, seed))
-        points += await _watch(world, given.after, given.every, change, seed)
-        wall_s = time.monotonic() - began_s
-        return figures(change, seed, points, world, wall_s)
+        await watch.look()
+        await watch.until(given.before + given.after)
+        return figures(change, seed, watch.points, world) | ({"policy": policy.figures()} if policy else {})
 
 
 def settings_of(given: argparse.Namespace, name: str, folder: Path, services: Sequence[Service]) -> Settings:
@@ -123,31 +132,47 @@ def settings_of(given: argparse.Namespace, name: str, folder: Path, services: Se
     return Settings.model_validate(tree)
 
 
-async def _watch(world: DriftWorld, impressions: int, every: int, change: str, seed: int) -> list[Point]:
-    points = []
-    until = world.impressions + impressions
-    while world.impressions < until:
-        await world.open_for(min(every, until - world.impressions))
-        points.append(await _look(world, change, seed))
-    return points
+class Watch:
+    """Lets shoppers in and looks from time to time."""
+
+    def __init__(
+        self, world: DriftWorld, name: str, every: int, *, policy: LearningWords | None, learn_s: float
+    ) -> None:
+        self.points: list[Point] = []
+        self._world = world
+        self._name = name
+        self._every = every
+        self._policy = policy
+        self._learn_s = learn_s
+
+    async def until(self, impressions: int) -> None:
+        """Let shoppers in until so many pages were shown in all."""
+        if not self.points:
+            await self.look()
+        while (missing := impressions - self._world.impressions) > 0:
+            await self._world.open_for(min(self._every, missing))
+            await self.look()
+
+    async def look(self) -> None:
+        """Let the policy learn, and keep what every system is worth now."""
+        if self._policy is not None and self._world.impressions:
+            market = self._world.market
+            queries = [query.text for query in (*market.asked, *market.never_asked)]
+            await self._policy.learn(queries, self._learn_s)
+        point = await self._world.look()
+        self.points.append(point)
+        shown = " ".join(f"{name} {point.rewards[HEADLINE][name]:.3f}" for name in SYSTEMS)
+        parts = " ".join(f"{part} {point.share(LEARNING, part):.2f}" for part in point.rewards)
+        print(  # noqa: T201 - progress
+            f"{self._name} {point.impressions:6d} {point.seconds:5.0f} s  {shown}  share: {parts}"
+            f"  verified {self._world.shop.verifier.serving}",
+            file=sys.stderr,
+        )
 
 
-async def _look(world: DriftWorld, change: str, seed: int) -> Point:
-    point = await world.look()
-    shown = " ".join(f"{name} {point.rewards[HEADLINE][name]:.3f}" for name in SYSTEMS)
-    parts = " ".join(f"{part} {point.share(LEARNING, part):.2f}" for part in point.rewards)
-    print(  # noqa: T201 - progress
-        f"{change}{seed} {point.impressions:6d} {point.seconds:5.0f} s  {shown}  share: {parts}"
-        f"  verified {world.shop.verifier.serving}",
-        file=sys.stderr,
-    )
-    return point
-
-
-def figures(
-    change: str, seed: int, points: Sequence[Point], world: DriftWorld, wall_s: float
-) -> dict[str, Any]:
+def figures(change: str, seed: int, points: Sequence[Point], world: DriftWorld) -> dict[str, Any]:
     """Return what one run says."""
+    wall_s = points[-1].seconds
     learned = recovery(points, LEARNING)
     back = learned["share_impressions_until_back"]
     return {

@@ -51,8 +51,8 @@ def recovery(points: Sequence[Point], system: str, part: str = HEADLINE) -> dict
     ``*_until_back`` is the number of impressions since the change at the first of `STEADY` points in a row
     with `BACK` of the former gain; None where it never was.
     """
-    before = [p for p in points if p.impressions <= 0 and part in p.rewards][-FORMER - 1 : -1]
-    after = [p for p in points if p.impressions >= 0 and part in p.rewards][1:]
+    before = [p for p in points if p.impressions < 0 and part in p.rewards][-FORMER:]
+    after = [p for p in points if p.impressions >= 0 and part in p.rewards]
     if not before or not after:
         return {}
     figures: dict[str, Any] = {}
