@@ -101,8 +101,9 @@ class Verifier:
         """Judge again a batch of queries whose turn it is, served or not; raises as `step` does."""
         if not await self._acts():
             return Judged()
-        before_ms = [self._clock() - int(after_s * 1000) for after_s in (RECHECK_S, SILENT_RECHECK_S)]
-        names = self._standings.stalest(*before_ms, self._settings.verify.batch)
+        now_ms, limit = self._clock(), self._settings.verify.batch
+        served_ms, silent_ms = now_ms - int(RECHECK_S * 1000), now_ms - int(SILENT_RECHECK_S * 1000)
+        names = self._standings.stalest(served_ms, silent_ms, limit)
         return await self._judge([_split(name) for name in names], growth=0.0)
 
     async def _acts(self) -> bool:
