@@ -84,7 +84,7 @@ def renaming(seed: int) -> tuple[Market, Market]:
 def turning(seed: int) -> tuple[Market, Market]:
     """Return the market before and after tastes turned."""
     before = liking(opened(seed, seed), seed)
-    return before, turned(before)
+    return before, turned(before, seed)
 
 
 def opening(seed: int) -> tuple[Market, Market]:

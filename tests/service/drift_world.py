@@ -120,7 +120,9 @@ class DriftWorld:
         self.changed = frozenset(
             key
             for key in {*before.names, *after.names}
-            if before.names.get(key) != after.names.get(key) or before.likes.get(key) != after.likes.get(key)
+            if before.names.get(key) != after.names.get(key)
+            or before.likes.get(key) != after.likes.get(key)
+            or before.wants.get(key) != after.wants.get(key)
         )
         self._changed_at = self.impressions
         self.served.clear()

@@ -82,7 +82,7 @@ def test_the_old_name_needs_a_rewrite_after_the_change() -> None:
 @pytest.mark.parametrize("seed", SHOPS)
 def test_tastes_turn_to_another_value_of_the_same_axis(seed: int) -> None:
     before = liking(opened(seed, 0), 0)
-    after = turned(before)
+    after = turned(before, 0)
     for key, (axis, value) in before.likes.items():
         now_axis, now = after.likes[key]
         stocked = {product.attributes[axis] for product in before.shelves[key]}
@@ -90,6 +90,20 @@ def test_tastes_turn_to_another_value_of_the_same_axis(seed: int) -> None:
         assert {value, now} <= stocked
         assert value != now or len(stocked) == 1
     assert not left(before, after)
+
+
+def test_who_asks_for_one_thing_may_want_its_like_when_tastes_turn() -> None:
+    before = liking(opened(0, 0), 0)
+    after = turned(before, 0)
+    turning = [query for query in before.asked if query.concept in after.wants]
+    assert turning
+    for query in turning:
+        wanted = after.wants[query.concept]
+        assert wanted in concepts()[query.concept].near
+        best = max(after.relevance(query).values())
+        assert {p.product_id for p in after.shelves[wanted]} <= after.relevance(query).keys()
+        assert best == 3 or query.attributes
+        assert stems(after.names[wanted].terms[0]) <= stems(f"{query.text} {after.oracle_rewrite(query)}")
 
 
 def test_what_is_liked_counts_as_if_it_were_asked_for() -> None:

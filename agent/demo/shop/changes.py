@@ -23,6 +23,8 @@ from agent.demo.shop.shoppers import Population, Shop, make_shop
 
 LEAVING_SHARE = 0.3
 """Of the products, those that leave when the shop renames; as many come."""
+TURNING_SHARE = 0.6
+"""Of the things that have a like in stock, those in whose place the like is wanted when tastes turn."""
 HELD = (0.12, 0.36)
 """Share of the new descriptions that hold the old word, where no spoken word stood in them before."""
 
@@ -42,6 +44,8 @@ class Market:
     never_asked: tuple[Query, ...]
     likes: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     """By concept, the axis and value that most want without saying so."""
+    wants: Mapping[str, str] = field(default_factory=dict)
+    """By concept, the one that is wanted now by those who ask for it; where absent, itself."""
 
     @cached_property
     def shelves(self) -> Mapping[str, Sequence[Product]]:
@@ -53,17 +57,23 @@ class Market:
 
     def relevance(self, query: Query) -> Grades:
         """Return the grades of a query's products now; a liked value counts as if it were asked for."""
-        return graded(query.concept, self._wishes(query), lambda key: self.shelves.get(key, ()))
+        return graded(self.wanted(query), self._wishes(query), lambda key: self.shelves.get(key, ()))
 
     def oracle_rewrite(self, query: Query) -> str:
         """Return the catalogue's words of now that the query lacks, those for what is liked included."""
-        return oracle_words(query, self.names[query.concept], self._wishes(query))
+        return oracle_words(query, self.names[self.wanted(query)], self._wishes(query))
+
+    def wanted(self, query: Query) -> str:
+        """Return the concept that is wanted by those who ask this."""
+        return self.wants.get(query.concept, query.concept)
 
     def _wishes(self, query: Query) -> Wishes:
-        liked = self.likes.get(query.concept)
-        if liked is None or liked[0] in dict(query.attributes):
-            return query.attributes
-        return (*query.attributes, liked)
+        """Return what is wanted beside the concept: what was said as far as the concept has it, and liked."""
+        concept = self.wanted(query)
+        has = {axis for product in self.shelves.get(concept, ())[:1] for axis in product.attributes}
+        said = tuple(wish for wish in query.attributes if wish[0] in has)
+        liked = self.likes.get(concept)
+        return said if liked is None or liked[0] in dict(said) else (*said, liked)
 
 
 def opened(shop_seed: int, seed: int) -> Market:
@@ -155,13 +165,21 @@ def liking(market: Market, seed: int) -> Market:
     return replace(market, likes=likes)
 
 
-def turned(market: Market) -> Market:
-    """Return the market after tastes turned: each liked value gave way to the next one on the shelf."""
+def turned(market: Market, seed: int) -> Market:
+    """Return the market after tastes turned.
+
+    Each liked value gave way to the next one on the shelf, and of `TURNING_SHARE` of the things that have a
+    like in stock, those who ask for them want that one now: who says "couch" means an armchair.
+    """
     likes = {}
     for key, (axis, value) in market.likes.items():
         values = _first_axis(market, key)[1]
         likes[key] = (axis, values[(values.index(value) + 1) % len(values)])
-    return replace(market, likes=likes)
+    random = stream(market.seed, "turned", seed)
+    near = {key: [n for n in concepts()[key].near if n in market.names] for key in market.names}
+    may = [key for key, others in near.items() if others]
+    turning = some(random, may, round(TURNING_SHARE * len(may)))
+    return replace(market, likes=likes, wants={key: pick(random, near[key]) for key in turning})
 
 
 def _first_axis(market: Market, key: str) -> tuple[str, list[str]]:
@@ -219,4 +237,4 @@ class MarketPopulation(Population):
 
     @override
     def _naming_of(self, need: Query) -> Naming:
-        return self.market.names[need.concept]
+        return self.market.names[self.market.wanted(need)]
