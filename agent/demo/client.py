@@ -62,8 +62,13 @@ class Gateway:
 
     async def act(self, visit: Visit, page: Page, actions: Sequence[Action]) -> None:
         """Send what the shopper did with a page, as UBI events."""
+        response = await self._http.post("/events", json={"events": self.events(visit, page, actions)})
+        response.raise_for_status()
+
+    def events(self, visit: Visit, page: Page, actions: Sequence[Action]) -> list[dict[str, Any]]:
+        """Return what the shopper did now as UBI events."""
         now = self._clock()
-        events = [
+        return [
             {
                 "action_name": action.action_name,
                 "query_id": page.query_id,
@@ -76,8 +81,6 @@ class Gateway:
             }
             for action in actions
         ]
-        response = await self._http.post("/events", json={"events": events})
-        response.raise_for_status()
 
     async def close(self) -> None:
         """Close the connections."""

@@ -8,10 +8,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
 
+from redis.asyncio import Redis
 from typing_extensions import override
 
 from agent.evaluate.backtest_figures import Figures
-from agent.evaluate.backtest_world import World
 from agent.learner.parts import Stores
 from agent.learner.session import LearnerSession, Trained
 from agent.policy.model import Policy
@@ -21,6 +21,8 @@ from agent.release.gate import Gate
 from agent.retrieval import Catalogue
 from agent.settings import Settings, WeightsSettings
 from agent.weights.store import AdapterStore
+from feedback.clock import ManualClock
+from feedback.evidence import EvidenceReader
 from feedback.neighbours import VerifiedIndex
 from feedback.records import Rewrite
 
@@ -46,6 +48,14 @@ def serving_prompt(query: str, index: VerifiedIndex, settings: Settings) -> Prom
     near = index.nearest(query, k=settings.policy.neighbours)
     examples = tuple((n.verified.query, n.verified.text) for n in near)
     return Prompt(query=query, examples=examples, form=form_of(query, settings.plan))
+
+
+class Played(Protocol):
+    """A shop in virtual time, as far as a learner needs it."""
+
+    redis: Redis
+    evidence: EvidenceReader
+    clock: ManualClock
 
 
 class ServingPolicy:
@@ -117,7 +127,7 @@ async def serving_policy(settings: Settings) -> AsyncIterator[Learning]:
 
 @asynccontextmanager
 async def learning_policy(
-    settings: Settings, world: World, catalogue: Catalogue, *, seed: int
+    settings: Settings, world: Played, catalogue: Catalogue, *, seed: int
 ) -> AsyncIterator[Learning]:
     """Give the live learner on the world's stores, with every processor: nothing else runs meanwhile."""
     with TemporaryDirectory(prefix="unseen-backtest-") as folder:

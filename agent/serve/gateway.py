@@ -102,9 +102,10 @@ def make_app(parts: Parts) -> FastAPI:
         title="Unseen", lifespan=lifespan, description="Search, with queries rewritten by what shoppers do."
     )
     app.state.background = asyncio.Event()
+    app.state.searcher, app.state.intake = searcher, Intake(parts.writer, parts.settings, parts.clock)
     app.add_middleware(BodyLimit)
     add_error_handlers(app)
-    _add_shop_routes(app, searcher, Intake(parts.writer, parts.settings, parts.clock))
+    _add_shop_routes(app, searcher, app.state.intake)
     _add_operator_routes(app, parts)
     return app
 

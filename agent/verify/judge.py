@@ -47,7 +47,7 @@ class Judgement:
     listed: Listed | None = None
     posterior: Posterior = NOTHING
     support: float = 0.0
-    """Effective clicks behind it."""
+    """Effective clicks on objects of the pages compared."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,7 @@ class Judge:
     def judge(self, observed: Observed, candidates: Sequence[Listed]) -> Judgement:
         """Return the judgement; the candidates' lists are of now, the first of equal ones counts."""
         merged = observed.evidence.merged()
-        support = observed.evidence.clicks
+        support = self._support(observed, candidates)
         if not actions_of(merged, self.shop.settings):
             return Judgement(reason=Reason.NO_CLICKS, support=support)
         moved = self._moving(observed.raw_ids, candidates)
@@ -75,6 +75,18 @@ class Judge:
         if self.is_hijack(observed, moved[listed]):
             return replace(found, reason=Reason.POPULARITY)
         return found
+
+    def _support(self, observed: Observed, candidates: Sequence[Listed]) -> float:
+        """Return the effective clicks on objects that the raw page or a candidate's page shows.
+
+        A click on an object that no page shows any more, since it left or was renamed, says nothing about
+        these pages. In a played log the pages were others', and every click counts.
+        """
+        evidence, depth = observed.evidence, self.settings.depth
+        if not evidence.has_impressions:
+            return evidence.clicks
+        shown = {d for ids in (observed.raw_ids, *(c.object_ids for c in candidates)) for d in ids[:depth]}
+        return sum(e.clicks for d, e in evidence.merged().items() if d in shown)
 
     def _moving(self, raw_ids: Sequence[str], candidates: Sequence[Listed]) -> dict[Listed, Moves]:
         depth, lists = self.settings.depth, set[tuple[str, ...]]()
@@ -91,7 +103,7 @@ class Judge:
         """Choose on each half and estimate on the other; one half alone pays for the number it tried."""
         halves = [observed.evidence.fold(i) for i in range(FOLDS)]
         whole = observed.evidence.merged()
-        if not all(actions_of(half, self.shop.settings) for half in halves):
+        if not all(self._can_bound(half, observed, moved) for half in halves):
             chosen, posterior = self._best(observed, moved, whole)
             return chosen, _paid(posterior, len(moved))
         first, second = (self._best(observed, moved, half)[0] for half in halves)
@@ -102,6 +114,14 @@ class Judge:
             (second, _paid(self.posterior(observed, moved[second], halves[0]), FOLDS)),
         ]
         return max(held_out, key=lambda pair: pair[1].mean)
+
+    def _can_bound(self, half: Fold, observed: Observed, moved: Mapping[Listed, Moves]) -> bool:
+        """Tell whether these clients acted, and on logged pages saw some object that would move up."""
+        if not actions_of(half, self.shop.settings):
+            return False
+        if not observed.evidence.has_impressions:
+            return True
+        return any(w > 0 and d in half for one in moved.values() for d, w in one.items())
 
     def _best(
         self, observed: Observed, moved: Mapping[Listed, Moves], fold: Fold

@@ -69,10 +69,17 @@ class Standings:
         """Keep a judgement."""
         self._all[name] = standing
 
-    def stalest(self, before_ms: int, limit: int) -> list[str]:
-        """Return the served queries that were judged before that time, the longest ago first."""
-        served = (name for name, verdict in self._written.items() if verdict.text)
-        old = [(self._all[n].judged_at_ms, n) for n in served if self._all[n].judged_at_ms < before_ms]
+    def stalest(self, served_before_ms: int, silent_before_ms: int, limit: int) -> list[str]:
+        """Return queries that were judged before that time, the longest ago first, served ones by their own.
+
+        Those to which nothing is to be added too: the catalogue may have moved under them.
+        """
+        served = {name for name, verdict in self._written.items() if verdict.text}
+        old = [
+            (one.judged_at_ms, name)
+            for name, one in self._all.items()
+            if one.judged_at_ms < (served_before_ms if name in served else silent_before_ms)
+        ]
         return [name for _, name in sorted(old)[:limit]]
 
     def changes(self, judged: Iterable[str], max_harm: float) -> tuple[list[Verified], list[str]]:

@@ -2,7 +2,7 @@
 
 Guarantees that a failed search yields no verdict, that a query is judged on the lists and the evidence of one
 pass, and that a verdict is written only under the lease. A query whose evidence hardly moved is passed over;
-served queries are judged again from time to time, since the catalogue moves without telling.
+all are judged again from time to time, since the catalogue moves without telling.
 """
 
 import asyncio
@@ -29,6 +29,8 @@ GROWTH = 0.1
 """Share by which a query's evidence must have moved to be judged again."""
 RECHECK_S = 300.0
 """A served query is judged again after that time at the latest, where there is nothing newer to do."""
+SILENT_RECHECK_S = 3600.0
+"""And one to which nothing is to be added, of which there are many more."""
 SAMPLE = 2000
 """Queries judged last, from which the prior is fitted."""
 CANDIDATE_READS = 16
@@ -97,11 +99,12 @@ class Verifier:
         return Judged(n=len(moved), reasons=done.reasons, written=done.written, withdrawn=done.withdrawn)
 
     async def recheck(self) -> Judged:
-        """Judge again a batch of served queries whose turn it is; raises as `step` does."""
+        """Judge again a batch of queries whose turn it is, served or not; raises as `step` does."""
         if not await self._acts():
             return Judged()
-        before_ms = self._clock() - int(RECHECK_S * 1000)
-        names = self._standings.stalest(before_ms, self._settings.verify.batch)
+        now_ms, limit = self._clock(), self._settings.verify.batch
+        served_ms, silent_ms = now_ms - int(RECHECK_S * 1000), now_ms - int(SILENT_RECHECK_S * 1000)
+        names = self._standings.stalest(served_ms, silent_ms, limit)
         return await self._judge([_split(name) for name in names], growth=0.0)
 
     async def recheck_suspended(self) -> Judged:

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 import httpx
+from redis.asyncio import Redis
 
 from agent.demo.client import Gateway
 from agent.demo.measure import Judge, Judged
@@ -20,7 +21,7 @@ from agent.demo.profile import VISITS_PER_S
 from agent.demo.shop import Population, Product, Query, Visit
 from agent.demo.traffic import THINK_S, Tally, look
 from agent.retrieval import Catalogue
-from agent.serve.asking import RewriteAsk
+from agent.serve.asking import RewriteAsk, RewriterClient
 from agent.serve.assemble import assemble
 from agent.serve.gateway import Parts, make_app
 from agent.settings import Settings
@@ -33,6 +34,7 @@ from feedback.evidence import EvidenceReader
 from feedback.popularity import Popularity
 from feedback.records import Rewrite
 from feedback.stores import connect, forget
+from tests.service.remembered import DirectGateway, RememberedPages
 
 START_MS = 1_795_426_200_000
 TICK_S = 0.25
@@ -64,6 +66,10 @@ class VirtualShop:
     verifier: Verifier
     clock: ManualClock
     catalogue: Catalogue
+    pages: RememberedPages
+    """The catalogue as gateway and verifier see it in a swift shop."""
+    evidence: EvidenceReader
+    redis: Redis
     products: tuple[Product, ...]
     tally: Tally
 
@@ -108,18 +114,27 @@ class VirtualShop:
 
 @asynccontextmanager
 async def virtual_shop(
-    settings: Settings, products: tuple[Product, ...], seed: int
+    settings: Settings,
+    products: tuple[Product, ...],
+    seed: int,
+    *,
+    swift: bool = False,
+    rewriter: RewriterClient | None = None,
 ) -> AsyncIterator[VirtualShop]:
-    """Give a shop of one tenant and one index, which both go with it."""
+    """Give a shop of one tenant and one index, which both go with it.
+
+    A swift one remembers OpenSearch's pages until `RememberedPages.change`, and is called without HTTP.
+    """
     clock = ManualClock(START_MS)
+    catalogue = Catalogue(settings.opensearch)
+    pages = RememberedPages(catalogue)
     redis = connect(settings.redis.state_url, settings.redis.timeout_s)
     popularity = Popularity(redis, settings.keys, settings.feedback, clock)
-    parts = assemble(settings, SilentRewriter())
+    parts = assemble(settings, rewriter or SilentRewriter())
     parts = replace(parts, clock=clock, rng=random.Random(seed), popularity=popularity)
+    parts = replace(parts, catalogue=pages) if swift else parts
     evidence = EvidenceReader(redis, settings.keys, settings.feedback, clock)
-    catalogue = Catalogue(settings.opensearch)
-    transport = httpx.ASGITransport(app=make_app(parts))
-    gateway = Gateway("http://shop", transport=transport, clock=clock)
+    gateway = _gateway(parts, swift=swift)
     try:
         await catalogue.create_index()
         await catalogue.load(json.dumps(product.document()) for product in products)
@@ -131,13 +146,16 @@ async def virtual_shop(
             verifier=Verifier(
                 evidence,
                 CandidateReader(redis, settings.keys, evidence),
-                catalogue,
+                pages if swift else catalogue,
                 VerdictWriter(redis, settings.keys),
                 settings,
                 clock,
             ),
             clock=clock,
             catalogue=catalogue,
+            pages=pages,
+            evidence=evidence,
+            redis=redis,
             products=products,
             tally=Tally(),
         )
@@ -149,3 +167,10 @@ async def virtual_shop(
         await redis.aclose()
         if parts.close is not None:
             await parts.close()
+
+
+def _gateway(parts: Parts, *, swift: bool) -> Gateway:
+    app = make_app(parts)
+    if swift:
+        return DirectGateway(app.state.searcher, app.state.intake, parts.clock)
+    return Gateway("http://shop", transport=httpx.ASGITransport(app=app), clock=parts.clock)

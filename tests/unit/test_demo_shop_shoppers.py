@@ -107,7 +107,7 @@ def test_a_session_ends() -> None:
 
 def test_a_new_wording_is_another_one() -> None:
     for need in asked(0, 0):
-        assert reworded(need, need.text, np.random.default_rng(1)) != need.text
+        assert reworded(need, need.text, np.random.default_rng(1), namings(0)[need.concept]) != need.text
 
 
 @pytest.mark.parametrize("model", CLICK_MODELS, ids=lambda model: type(model).__name__)

@@ -156,6 +156,34 @@ def test_one_half_alone_pays_for_the_number_tried() -> None:
     assert many.posterior.p_harm == pytest.approx(4 * few.posterior.p_harm)
 
 
+def seen(**shown: tuple[float, float]) -> dict[str, ObjectEvidence]:
+    """Objects with examinations and clicks."""
+    return {d: ObjectEvidence(examinations=e, clicks=c) for d, (e, c) in shown.items()}
+
+
+def on_pages(first: dict[str, ObjectEvidence], second: dict[str, ObjectEvidence], raw: str) -> Observed:
+    return Observed(evidence=QueryEvidence(query="q", folds=(first, second)), raw_ids=tuple(raw))
+
+
+def test_a_click_on_what_no_page_shows_any_more_supports_nothing() -> None:
+    gone = on_pages(seen(old=(9, 9), a=(9, 1)), seen(old=(9, 9)), "ab")
+    assert judge(a=1, old=18).judge(gone, []).support == 1  # a's alone
+    found = on_pages(seen(old=(9, 9), x=(4, 3), a=(9, 0)), seen(x=(4, 2)), "ab")
+    assert judge(x=5, old=9).judge(found, lists("xa")).support == 5
+    played = observed({"old": 9}, {}, "ab")  # a log's pages were others'
+    assert judge(old=9).judge(played, []).support == 9
+
+
+def test_a_half_that_saw_nothing_that_would_move_up_leaves_it_to_the_other() -> None:
+    told, untold = seen(x=(8, 8), a=(8, 0)), seen(old=(8, 8), a=(8, 0))
+    whole = on_pages(told, untold, "a")
+    alone = judge(x=8, old=8).judge(whole, lists("ya", "xa"))
+    assert alone.reason is Reason.CLAIM  # left to itself the other half would choose ya, and deny xa
+    assert alone.listed == lists("xa")[0]
+    belief = judge(x=8, old=8).posterior(whole, moves("a", "xa", 10), whole.evidence.merged())
+    assert alone.posterior.p_harm == pytest.approx(2 * belief.p_harm)  # two were tried
+
+
 def test_where_clicks_follow_objects_alone_logged_pages_verify_nothing() -> None:
     shown = {"x": ObjectEvidence(examinations=30, clicks=20), "a": ObjectEvidence(examinations=30)}
     one = Observed(evidence=QueryEvidence(query="q", folds=(shown, shown)), raw_ids=("a",))

@@ -85,14 +85,15 @@ def test_one_claim_can_make_room_for_another_that_was_not_judged_again() -> None
     assert sorted((v.query, v.text) for v in verdicts) == [("edge", "sofa"), ("sure", "sofa")]
 
 
-def test_the_longest_unchecked_served_queries_come_first() -> None:
+def test_the_longest_unchecked_queries_come_first_and_served_ones_sooner() -> None:
     standings = Standings()
     for name, at_ms in (("a", 30), ("b", 10), ("c", 20), ("d", 5)):
         text = "" if name == "d" else "sofa"
         standings.put(f"all|{name}", standing(verdict(name, text=text), at_ms))
     applied(standings, ["all|a", "all|b", "all|c", "all|d"])
-    assert standings.stalest(before_ms=30, limit=10) == ["all|b", "all|c"]
-    assert standings.stalest(before_ms=99, limit=1) == ["all|b"]
+    assert standings.stalest(30, 0, limit=10) == ["all|b", "all|c"]
+    assert standings.stalest(99, 0, limit=1) == ["all|b"]
+    assert standings.stalest(11, 6, limit=10) == ["all|d", "all|b"]  # nothing to add to d: its own time
 
 
 def test_a_new_verifier_starts_from_what_stands_and_judges_it_again() -> None:

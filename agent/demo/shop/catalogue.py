@@ -1,5 +1,6 @@
 """The demo shop's products, made from the concepts and the shop's own words for them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -74,6 +75,17 @@ def products(shop_seed: int) -> tuple[Product, ...]:
 def products_of(concept: str, shop_seed: int) -> tuple[Product, ...]:
     """Return the products of one concept."""
     return tuple(product for product in products(shop_seed) if product.concept == concept)
+
+
+def renamed(
+    product: Product, naming: Naming, companions: Sequence[Naming], random: np.random.Generator
+) -> Product:
+    """Return another product with the same attributes and price whose texts use these words."""
+    also = pick(random, naming.printable) if random.random() < naming.also_share else ""
+    term, companion = _term(naming, random), pick(random, companions)
+    draft = _Draft(naming, term, companion, dict(product.attributes), also, random)
+    axes = concepts()[product.concept].axes
+    return replace(product, title=_title(draft, axes), description=_description(draft, axes))
 
 
 def _numbered(product: Product, product_id: str) -> Product:

@@ -70,6 +70,11 @@ def covered(term: str, text: str) -> bool:
     return stems(term) <= stems(text)
 
 
+def nobody_prints(word: str, concept: Concept) -> bool:
+    """Tell whether no merchant would write this word of a concept: a slip, or a way round it."""
+    return word in concept.slips or word.startswith(("thing", "stuff"))
+
+
 def _singular(word: str) -> str:
     if word.endswith(("shes", "ches", "xes")):
         return word[:-2]
@@ -114,9 +119,7 @@ def _spoken(
 
 
 def _printable(spoken: tuple[str, ...], concept: Concept) -> tuple[str, ...]:
-    return tuple(
-        word for word in spoken if word not in concept.slips and not word.startswith(("thing", "stuff"))
-    )
+    return tuple(word for word in spoken if not nobody_prints(word, concept))
 
 
 def _ease(word: str, concept: Concept, printed: frozenset[str]) -> float:

@@ -16,7 +16,7 @@ from agent.demo.shop.catalogue import products
 from agent.demo.shop.clicks import CLICK_MODELS, ClickModel
 from agent.demo.shop.draws import pick, some, stream
 from agent.demo.shop.model import Action, Grades, Product, Query, Reaction, Visit
-from agent.demo.shop.naming import namings, stems
+from agent.demo.shop.naming import Naming, namings, stems
 from agent.demo.shop.queries import asked, popularity
 from agent.demo.shop.relevance import relevance
 
@@ -95,6 +95,9 @@ class Population:
             self._grades[need] = relevance(need)
         return self._grades[need]
 
+    def _naming_of(self, need: Query) -> Naming:
+        return namings(need.shop_seed)[need.concept]
+
     def _model_of(self, visit: Visit) -> ClickModel:
         return pick(self._stream("client", visit.client_id), CLICK_MODELS)
 
@@ -117,16 +120,15 @@ class Population:
             return replace(visit, query=need.text, need=need, step=visit.step + 1)
         if random.random() >= REFORMULATES:
             return None
-        query = reworded(visit.need, visit.query, random)
+        query = reworded(visit.need, visit.query, random, self._naming_of(visit.need))
         return replace(visit, query=query, step=visit.step + 1) if query else None
 
 
-def reworded(need: Query, query: str, random: np.random.Generator) -> str:
+def reworded(need: Query, query: str, random: np.random.Generator, naming: Naming) -> str:
     """Return what is asked after a page without a click; "" where nothing new comes to mind.
 
     At most `FINDS_THE_WORD` of the results hold a word of the catalogue's that was not typed.
     """
-    naming = namings(need.shop_seed)[need.concept]
     term = pick(random, naming.terms)
     if random.random() < FINDS_THE_WORD and not stems(term) <= stems(query):
         return query.replace(need.word, term) if need.word in query else term

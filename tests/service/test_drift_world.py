@@ -1,0 +1,53 @@
+"""A shop renames its things under the loop: what is gone is not shown, what was learned is learned anew."""
+
+from pathlib import Path
+
+import pytest
+
+from agent.demo import profile
+from agent.demo.shop.changes import left, opened, renamed
+from agent.demo.stack import Service
+from agent.settings import Settings
+from tests.service.drift_world import FROZEN, LEARNING, MEMORY, DriftWorld
+from tests.service.virtual_shop import virtual_shop
+
+SEED = 0
+IMPRESSIONS = 1_500
+
+
+@pytest.fixture
+def settings(redis_url: str, opensearch_url: str, tmp_path: Path) -> Settings:
+    opensearch, redis = (
+        Service(name=name, url=url, kind="given", version="", note="")
+        for name, url in (("opensearch", opensearch_url), ("redis", redis_url))
+    )
+    tree = profile.settings(
+        run="drift-world", folder=tmp_path, port=0, opensearch=opensearch, redis=redis, ray=""
+    )
+    tree["serve"] |= {"pool_samples": 0}
+    tree["verify"] |= {"batch": 512}
+    return Settings.model_validate(tree)
+
+
+@pytest.mark.timeout(240)
+async def test_the_loop_follows_a_shop_that_renames_its_things(settings: Settings) -> None:
+    before = opened(SEED, SEED)
+    after = renamed(before, SEED)
+    async with virtual_shop(settings, before.products, SEED, swift=True) as shop:
+        world = DriftWorld(shop, before, SEED, visits_a_day=4_000)
+        await world.open_for(IMPRESSIONS)
+        learned = await world.look()
+        assert learned.gain(LEARNING) > 0.03
+        assert learned.rewards["all"][FROZEN] == learned.rewards["all"][LEARNING]
+        await world.change(after)
+        assert await shop.catalogue.count() == len(after.products)
+        right_after = await world.look()
+        assert right_after.gain("oracle") > learned.gain("oracle")  # more things have another name now
+        await world.open_for(2 * IMPRESSIONS)
+        later = await world.look()
+        lists = await world._lists(after.asked)
+    gone = set(left(before, after))
+    assert all(gone.isdisjoint(page) for pages in lists.values() for page in pages)
+    assert {"raw", FROZEN, MEMORY, "stable", "explore"} == world.click_share().keys()
+    assert later.share(LEARNING, "changed") > later.share(FROZEN, "changed") + 0.1
+    assert later.rewards["all"][LEARNING] > later.rewards["all"][MEMORY]
