@@ -126,6 +126,8 @@ class LearnerSettings(Section):
     queries_a_step: int = Field(12, ge=1)
     group: int = Field(6, ge=1)
     """Own samples a query."""
+    depth: int = Field(10, ge=1, le=1000)
+    """Ranks that the reward counts. Pages teach of the first one only; labels teach of deeper ranks too."""
     lr: float = Field(5e-4, gt=0)
     imitation_scale: float = Field(0.2, gt=0)
     """Posterior gain at which a verified candidate has full weight."""
