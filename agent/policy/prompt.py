@@ -29,8 +29,9 @@ PROMPT_VERSION = "-".join(PREFIX_VERSIONS.values())
 SEPARATOR = " ->"
 NOTHING = "same"
 """How an empty rewrite is written: a model that may just end the line does so even where it knows a word."""
-MAX_QUERY_TOKENS = 128
-"""Of the query's own line; the rest of a longer request is cut."""
+MAX_QUERY_TOKENS = 48
+"""Of the query's own line; the rest of a longer request is cut: what is wanted stands at its beginning, and
+reading the request is most of the cost."""
 MAX_EXAMPLE_TOKENS = 24
 """A longer example is left out: it would crowd out the others."""
 

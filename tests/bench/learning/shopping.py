@@ -90,6 +90,7 @@ class Shoppers:
             (text, shown), arm = self._draw.choice(shelf.explored), Arm.EXPLORE
         return Impression(
             query_id=self._keys.new_query_id(shelf.query),
+            tenant=self._keys.tenant,
             user_query=shelf.query,
             client_id=f"c{self._n}",
             session_id=f"s{self._n}",
@@ -108,6 +109,7 @@ class Shoppers:
                 yield Event(
                     event_id=f"{page.query_id}-{ordinal}",
                     query_id=page.query_id,
+                    tenant=page.tenant,
                     user_query=page.user_query,
                     client_id=page.client_id,
                     session_id=page.session_id,
