@@ -19,9 +19,7 @@ from agent.evaluate.clicklog import read_clicks
 from agent.evaluate.files import lines
 from agent.evaluate.judgments import read_judgments
 from agent.evaluate.products import OnProgress, indexed
-from agent.evaluate.reductions import long_requests, reduced
 from agent.learner.parts import EvidenceSource, Stores
-from agent.learner.rollout import Searches, snapshot
 from agent.learner.session import LearnerSession
 from agent.settings import Settings, WeightsSettings
 from feedback.clock import wall_clock
@@ -30,8 +28,6 @@ from feedback.keys import Keys
 from feedback.neighbours import VerifiedIndex
 from feedback.text import normalise
 
-POPULAR = 20_000
-"""Queries that are looked through for long ones."""
 SAVE_S = 60.0
 """Between two checkpoints."""
 
@@ -52,8 +48,6 @@ class TrainOptions:
     seed: int = 0
     threads: int = 0
     """0: as many as there are processors."""
-    reductions: int = 0
-    """Long requests, at most, that are cut to their own best words first: targets beside own samples."""
 
 
 class StillEvidence:
@@ -128,7 +122,7 @@ async def learn(
             redis=None,
             keys=own.keys,
             evidence=evidence,
-            index=await _targets(evidence, catalogue, options, own, on_progress),
+            index=VerifiedIndex(),
             catalogue=catalogue,
             clock=wall_clock,
         )
@@ -137,22 +131,6 @@ async def learn(
             return await _learn(session, options, on_progress)
         finally:
             await session.close()
-
-
-async def _targets(
-    evidence: EvidenceSource,
-    catalogue: Searches,
-    options: TrainOptions,
-    settings: Settings,
-    on_progress: OnProgress,
-) -> VerifiedIndex:
-    """Return what long requests should become, as far as their own words tell."""
-    if not options.reductions:
-        return VerifiedIndex()
-    asked = [query for query, _ in await evidence.popular(POPULAR)]
-    long = long_requests(asked, settings)[: options.reductions]
-    frozen = await snapshot(evidence, long, await evidence.totals(), settings)
-    return await reduced(catalogue, frozen.gains, settings, on_progress)
 
 
 async def _learn(session: LearnerSession, options: TrainOptions, on_progress: OnProgress) -> dict[str, Any]:

@@ -29,7 +29,6 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     threads: int
     settings: dict[str, Any]
-    reductions: int = 0
     evidence: str = ""
     """File of `Known` to learn from in place of the labels."""
 
@@ -62,7 +61,6 @@ async def work(task: Task) -> dict[str, Any]:
         minutes=task.minutes,
         seed=task.seed,
         threads=task.threads,
-        reductions=task.reductions,
     )
     if known is None:
         return await run_training(options, settings, tell)
