@@ -37,7 +37,7 @@ from tests.bench.propensity import MODELS
 
 NAME = "homedepot"
 RELEVANT_FROM = 2.33
-QUERIES = 1200
+QUERIES = 800
 """That teach: about as many as a policy gets to see in the time."""
 POOL = 4
 """Rewrites of a query that the explore arm shows."""

@@ -25,7 +25,7 @@ from feedback.text import normalise
 from tests.bench.learning.worker import Known
 from tests.bench.propensity import MODELS
 
-PAGES_A_QUERY = 60
+PAGES_A_QUERY = 30
 EXPLORED = 0.4
 """Share of the pages in the explore arm."""
 BEST, NOISE = 0.6, 0.02
