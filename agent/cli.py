@@ -160,6 +160,7 @@ def train(
     relevant_from: Annotated[float, typer.Option(help="Relevance from which an object counts.")] = 1.0,
     minutes: Annotated[float, typer.Option(min=0.1, help="Of learning.")] = 10.0,
     seed: Annotated[int, typer.Option(help="Of draws and samples.")] = 0,
+    threads: Annotated[int, typer.Option(min=0, help="Of the model; 0: one a processor.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
     opensearch: OpenSearchUrl = None,
     config: Config = None,
@@ -182,6 +183,7 @@ def train(
         relevant_from=relevant_from,
         minutes=minutes,
         seed=seed,
+        threads=threads,
     )
     done = learn(options, settings, Console(stderr=True), opensearch=opensearch)
     if as_json:

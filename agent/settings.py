@@ -152,6 +152,8 @@ class LearnerSettings(Section):
     queries_a_step: int = Field(12, ge=1)
     group: int = Field(6, ge=1)
     """Own samples a query."""
+    depth: int = Field(10, ge=1, le=1000)
+    """Ranks that the reward counts. Pages teach of the first one only; labels teach of deeper ranks too."""
     lr: float = Field(5e-4, gt=0)
     estimator: Literal["mixed", "gvpo", "oapl"] = "mixed"
     """How a group's rewards become a gradient: see ``agent/learner/loss.py`` and ``challengers.py``."""

@@ -6,23 +6,24 @@ whole or not there.
 """
 
 import os
+import random
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from agent.errors import Permanent
 from agent.evaluate.clicklog import read_clicks
 from agent.evaluate.files import lines
 from agent.evaluate.judgments import read_judgments
 from agent.evaluate.products import OnProgress, indexed
-from agent.learner.parts import Stores
+from agent.learner.parts import EvidenceSource, Stores
 from agent.learner.session import LearnerSession
 from agent.settings import Settings, WeightsSettings
 from feedback.clock import wall_clock
-from feedback.evidence import Head, Moved, ObjectEvidence, QueryEvidence, ShopTotals
+from feedback.evidence import Fold, Head, Moved, ObjectEvidence, QueryEvidence, ShopTotals
 from feedback.keys import Keys
 from feedback.neighbours import VerifiedIndex
 from feedback.text import normalise
@@ -45,18 +46,32 @@ class TrainOptions:
     relevant_from: float = 1.0
     minutes: float = 10.0
     seed: int = 0
+    threads: int = 0
+    """0: as many as there are processors."""
 
 
-class LabelledEvidence:
-    """Evidence that stands still: each query's objects with what their clicks would weigh."""
+class StillEvidence:
+    """Evidence that stands still; queries are learned from in an order that the seed draws."""
 
-    def __init__(self, by_query: Mapping[str, Mapping[str, float]], keys: Keys) -> None:
+    def __init__(self, by_query: Mapping[str, Fold], keys: Keys, *, mu: float = 0.0, seed: int = 0) -> None:
         self._by_query = by_query
+        self._mu = mu
+        order = sorted(by_query)
+        random.Random(seed).shuffle(order)
         self._rows = [
             Moved(partition=keys.partition_of(query), seq=seq, segment="all", query=query)
-            for seq, query in enumerate(by_query, start=1)
+            for seq, query in enumerate(order, start=1)
         ]
         self._partitions = keys.partitions
+
+    @classmethod
+    def of(cls, weights: Mapping[str, Mapping[str, float]], keys: Keys, *, seed: int = 0) -> Self:
+        """Return evidence of what each query's objects would weigh in clicks, without pages."""
+        folds = {
+            query: {d: ObjectEvidence(clicks=weight) for d, weight in objects.items()}
+            for query, objects in weights.items()
+        }
+        return cls(folds, keys, seed=seed)
 
     async def moved(self, since: Mapping[int, int], limit: int) -> list[Moved]:
         """Return the queries after these positions."""
@@ -68,28 +83,38 @@ class LabelledEvidence:
 
     async def read(self, queries: Sequence[str], segment: str = "all") -> list[QueryEvidence]:
         """Return each query's objects."""
-        return [QueryEvidence(query=q, segment=segment, seq=1, folds=(self._fold(q), {})) for q in queries]
+        return [
+            QueryEvidence(query=q, segment=segment, seq=1, folds=(self._by_query.get(q, {}), {}))
+            for q in queries
+        ]
 
     async def totals(self) -> ShopTotals:
-        """Return nothing: without pages there is no mean to shrink to."""
-        return ShopTotals(folds=({}, {}), mu=0.0)
+        """Return the shop's mean alone; 0 without pages."""
+        return ShopTotals(folds=({}, {}), mu=self._mu)
 
     async def popular(self, limit: int) -> list[tuple[str, float]]:
         """Return all queries; labels say nothing of how often each is asked."""
-        return [(query, 1.0) for query in self._by_query][:limit]
-
-    def _fold(self, query: str) -> dict[str, ObjectEvidence]:
-        return {d: ObjectEvidence(clicks=weight) for d, weight in self._by_query.get(query, {}).items()}
+        return [(row.query, 1.0) for row in self._rows][:limit]
 
 
 async def run_training(options: TrainOptions, settings: Settings, on_progress: OnProgress) -> dict[str, Any]:
-    """Learn until the time is over; return what was done. The index that it makes goes with it.
+    """Learn from labels or a click log until the time is over; return what was done.
 
     Raises:
         Permanent: a file or an option is not what it must be.
         SearchFailed: OpenSearch gave no answer; the last checkpoint stays.
     """
     by_query = _wanted(options)
+    done = await learn(
+        StillEvidence.of(by_query, settings.keys, seed=options.seed), options, settings, on_progress
+    )
+    return {"queries": len(by_query), **done}
+
+
+async def learn(
+    evidence: EvidenceSource, options: TrainOptions, settings: Settings, on_progress: OnProgress
+) -> dict[str, Any]:
+    """Learn from any evidence; the index that it makes goes with it. Raises as `run_training`."""
     products = list(lines(options.catalogue, "catalogue"))
     own = _own(options, settings)
     async with indexed(products, own.opensearch, "train", on_progress) as catalogue:
@@ -97,17 +122,16 @@ async def run_training(options: TrainOptions, settings: Settings, on_progress: O
         stores = Stores(
             redis=None,
             keys=own.keys,
-            evidence=LabelledEvidence(by_query, own.keys),
+            evidence=evidence,
             index=VerifiedIndex(),
             catalogue=catalogue,
             clock=wall_clock,
         )
         session = await LearnerSession.build(own, stores, seed=options.seed)
         try:
-            figures = await _learn(session, options, on_progress)
+            return await _learn(session, options, on_progress)
         finally:
             await session.close()
-    return {"queries": len(by_query), **figures}
 
 
 async def _learn(session: LearnerSession, options: TrainOptions, on_progress: OnProgress) -> dict[str, Any]:
@@ -148,7 +172,7 @@ def _wanted(options: TrainOptions) -> dict[str, dict[str, float]]:
 
 
 def _own(options: TrainOptions, settings: Settings) -> Settings:
-    threads = {"threads": os.cpu_count() or 1}  # nothing else runs meanwhile
+    threads = {"threads": options.threads or os.cpu_count() or 1}  # nothing else runs meanwhile
     return settings.model_copy(
         update={
             "policy": settings.policy.model_copy(update=threads),

@@ -157,7 +157,7 @@ async def rewards(
     for query, texts in groups.items():
         for text in ("", *texts):
             wanted.setdefault(plan(query, text, settings.plan))
-    depth = settings.verify.depth
+    depth = settings.learner.depth
     pages = await catalogue.msearch(list(wanted), size=depth, purpose=PURPOSE)
     lists = {one: page.object_ids for one, page in zip(wanted, pages, strict=True)}
 

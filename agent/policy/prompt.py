@@ -22,12 +22,16 @@ from agent.settings import PolicySettings
 from feedback.records import Form
 from feedback.text import normalise
 
-PROMPT_VERSION = "v1"
+PREFIX_VERSIONS = {Form.ADD: "v1", Form.INSTEAD: "v2"}
+"""Of each form's file of examples."""
+PROMPT_VERSION = "-".join(PREFIX_VERSIONS.values())
+"""Adapters stand on it: weights that were learned under another are not taken over."""
 SEPARATOR = " ->"
 NOTHING = "same"
 """How an empty rewrite is written: a model that may just end the line does so even where it knows a word."""
-MAX_QUERY_TOKENS = 128
-"""Of the query's own line; the rest of a longer request is cut."""
+MAX_QUERY_TOKENS = 48
+"""Of the query's own line; the rest of a longer request is cut: what is wanted stands at its beginning, and
+reading the request is most of the cost."""
 MAX_EXAMPLE_TOKENS = 24
 """A longer example is left out: it would crowd out the others."""
 
@@ -45,7 +49,7 @@ class Prompt:
 @cache
 def prefix_lines(form: Form) -> tuple[tuple[str, str], ...]:
     """Return the fixed examples of a form, from the package's versioned file."""
-    path = files("agent.policy") / "prompts" / f"{form.value}_{PROMPT_VERSION}.txt"
+    path = files("agent.policy") / "prompts" / f"{form.value}_{PREFIX_VERSIONS[form]}.txt"
     lines = (line for line in path.read_text("utf-8").splitlines() if line and not line.startswith("#"))
     pairs = (line.partition("=") for line in lines)
     return tuple((query.strip(), rewrite.strip()) for query, _, rewrite in pairs)

@@ -11,7 +11,7 @@ from functools import cached_property
 
 from agent.demo.shop import Grades, asked, make_shop, never_asked, relevance
 from agent.evaluate.metrics import mean, ndcg
-from agent.evaluate.training import LabelledEvidence
+from agent.evaluate.training import StillEvidence
 from agent.learner.rollout import rewards, snapshot
 from agent.policy.plan import plan
 from agent.settings import Settings
@@ -45,9 +45,9 @@ class World:
         return {query: objects for query, objects in wanted.items() if objects}
 
     @cached_property
-    def evidence(self) -> LabelledEvidence:
+    def evidence(self) -> StillEvidence:
         """The same as the learner reads it."""
-        return LabelledEvidence(self.wanted, self.settings.keys)
+        return StillEvidence.of(self.wanted, self.settings.keys)
 
     @cached_property
     def judged(self) -> dict[str, Grades]:

@@ -17,7 +17,7 @@ from typing import Any
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-from agent.evaluate.training import LabelledEvidence
+from agent.evaluate.training import StillEvidence
 from agent.learner import ray_node
 from agent.learner.parts import Stores
 from agent.learner.rollout import prompt_for
@@ -59,7 +59,7 @@ async def run(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
         stores = Stores(
             redis=None,
             keys=settings.keys,
-            evidence=LabelledEvidence(world.evidence, settings.keys),
+            evidence=StillEvidence.of(world.evidence, settings.keys, seed=given.seed),
             index=world.index(),
             catalogue=catalogue,
             clock=wall_clock,

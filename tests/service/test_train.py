@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from agent.errors import Permanent
-from agent.evaluate.training import LabelledEvidence, TrainOptions, run_training
+from agent.evaluate.training import StillEvidence, TrainOptions, run_training
 from agent.settings import Settings
 from agent.weights.store import AdapterStore
 from feedback.keys import Keys
@@ -85,11 +85,22 @@ def test_what_teaches_nothing_is_refused(tmp_path: Path) -> None:
         run(options(tmp_path, relevant_from=4.0), nowhere)
 
 
+async def test_the_seed_draws_the_order_of_learning() -> None:
+    weights = {f"query {i}": {"a": 1.0} for i in range(20)}
+    orders = [
+        [row.query for row in await StillEvidence.of(weights, Keys(), seed=seed).moved({}, 20)]
+        for seed in (0, 0, 1)
+    ]
+    assert orders[0] == orders[1] != orders[2]
+    assert sorted(orders[2]) == sorted(weights)
+    assert orders[0] != sorted(orders[0])
+
+
 async def test_evidence_of_labels_is_read_as_the_live_one_is() -> None:
     keys = Keys(partitions=2)
-    source = LabelledEvidence({"couch": {"a": 1.0, "b": 2.0}, "hose": {"c": 1.0}}, keys)
+    source = StillEvidence.of({"couch": {"a": 1.0, "b": 2.0}, "hose": {"c": 1.0}}, keys)
     rows = await source.moved({}, 10)
-    assert [row.query for row in rows] == ["couch", "hose"]
+    assert {row.query for row in rows} == {"couch", "hose"}
     seen = {row.partition: 2 for row in rows}
     assert await source.moved(seen, 10) == []
     (couch, unknown) = await source.read(["couch", "rake"])

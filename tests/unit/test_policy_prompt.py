@@ -32,7 +32,7 @@ def test_an_example_that_would_crowd_out_the_others_is_left_out() -> None:
 
 
 def test_a_long_request_is_cut() -> None:
-    assert written(Prompt(query="x" * 500)) == "x" * 128 + " ->"
+    assert written(Prompt(query="x" * 500)) == "x" * 48 + " ->"
 
 
 def test_a_rewrite_ends_its_line_within_the_limit_of_its_form() -> None:

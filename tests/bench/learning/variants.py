@@ -31,7 +31,9 @@ VARIANTS = {
     for one in (
         Variant(name="default"),
         Variant(name="plain_prompt", change={"policy": {"neighbours": 0}}),
-        Variant(name="own_samples_only", change={"learner": {"imitate": False}}),
-        Variant(name="candidates_only", change={"learner": {"queries_a_step": 0}}),
+        Variant(name="own_samples_only", change={"learner": {"teachers": "own"}}),
+        Variant(name="candidates_only", change={"learner": {"teachers": "candidates"}}),
+        Variant(name="gvpo", change={"learner": {"estimator": "gvpo"}}),
+        Variant(name="oapl", change={"learner": {"estimator": "oapl"}}),
     )
 }

@@ -1,0 +1,1 @@
+"""What learning is worth on real data that is not in this repository: one module a table."""

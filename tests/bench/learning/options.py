@@ -1,0 +1,81 @@
+"""What every table is told: where the data lies, how many seeds, how long each learns."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agent.errors import Permanent
+from agent.logs import configure
+from agent.settings import LogSettings
+
+DATA = "LEARNING_DATA"
+"""Environment variable: the folder of the data sets, where ``--data`` does not name it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """One run of a table."""
+
+    data: Path
+    """Folder with a folder a data set."""
+    seeds: int = 3
+    minutes: float = 8.0
+    """Of learning, each seed."""
+    threads: int = 1
+    """Of each learner."""
+    at_once: int = 2
+    """Learners side by side."""
+    opensearch: str | None = None
+    """URL of a running one; None starts one."""
+    model: str = "smollm2"
+    held_out: bool = False
+    """Judge on a fifth of the train split, by clusters, and learn from the rest: for choosing settings."""
+
+    def file(self, data_set: str, name: str) -> Path:
+        """Return a data set's file; raises Permanent where it is missing."""
+        path = self.data / data_set / name
+        if not path.is_file():
+            raise Permanent(f"{path} is missing: --data or {DATA} names the folder that holds {data_set}/")
+        return path
+
+
+Table = Callable[[Options], Coroutine[Any, Any, dict[str, Any]]]
+
+
+def main(run: Table, name: str) -> int:
+    """Print a table as one JSON object; what is wrong with the input is one line and exit status 1."""
+    import asyncio  # noqa: PLC0415 - a short command stays short
+
+    given = parse(name)
+    configure(LogSettings(level="warning"), process="bench")
+    try:
+        figures = asyncio.run(run(given))
+    except Permanent as error:
+        print(f"{name}: {error}", file=sys.stderr)  # noqa: T201 - its output
+        return 1
+    print(json.dumps(figures))  # noqa: T201 - its output
+    return 0
+
+
+def parse(name: str) -> Options:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog=f"python -m tests.bench.learning.{name}")
+    parser.add_argument("--json", action="store_true", help="the only format there is")
+    parser.add_argument("--data", type=Path, default=os.environ.get(DATA), help=f"default: ${DATA}")
+    parser.add_argument("--seeds", type=int, default=Options.seeds)
+    parser.add_argument("--minutes", type=float, default=Options.minutes)
+    parser.add_argument("--threads", type=int, default=Options.threads)
+    parser.add_argument("--at-once", type=int, default=Options.at_once)
+    parser.add_argument("--opensearch", help="URL of a running one")
+    parser.add_argument("--model", default=Options.model)
+    parser.add_argument("--held-out", action="store_true", help="judge on a fifth of the train split")
+    given = vars(parser.parse_args())
+    del given["json"]
+    if given["data"] is None:
+        parser.error(f"--data or {DATA} must name the folder of the data sets")
+    return Options(**{**given, "data": Path(given["data"])})
