@@ -52,6 +52,7 @@ class RewriteModule(TorchRLModule):  # type: ignore[misc]  # RLlib is not typed
         parts = parts_of(self.model_config["parts"])
         if parts is None:
             self.policy = Policy.load(PolicySettings(**self.model_config["policy"]))
+            self.policy.keep_frozen()
         else:
             self.policy = parts.policy
         self.lm = self.policy.lm

@@ -259,6 +259,7 @@ class LearnerSession:
 
 def _parts(settings: Settings, stores: Stores, bridge: Bridge, seed: int) -> Parts:
     policy = Policy.load(settings.policy)
+    policy.keep_frozen()
     torch.set_num_threads(settings.learner.threads)
     rng = random.Random(seed)
     pool = QueryPool(Clusters(settings.learner.held_back_share), rng, {})
