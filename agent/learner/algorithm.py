@@ -33,6 +33,7 @@ from agent.policy.device import device_of
 from agent.settings import Settings
 
 GRAD_CLIP = 1.0
+HAND_ON_TIMEOUT_S = 60.0
 
 
 class RewriteGRPOConfig(AlgorithmConfig):  # type: ignore[misc]  # RLlib is not typed
@@ -131,10 +132,15 @@ class RewriteGRPO(Algorithm):  # type: ignore[misc]  # RLlib is not typed
         self.hand_on()
 
     def hand_on(self) -> None:
-        """Give the learners' weights to every policy that is not theirs."""
+        """Give the learners' weights to every policy that is not theirs, and wait until each has them.
+
+        RLlib would not wait, and drops weights for a runner that did not yet say it has the last ones.
+        """
         if self.config.num_learners or self.config.num_env_runners:
             self.env_runner_group.sync_weights(
-                from_worker_or_learner_group=self.learner_group, inference_only=True
+                from_worker_or_learner_group=self.learner_group,
+                inference_only=True,
+                timeout_seconds=HAND_ON_TIMEOUT_S,
             )
 
     def take_over(self, weights: Mapping[str, Tensor]) -> None:
