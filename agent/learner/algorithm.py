@@ -132,9 +132,10 @@ class RewriteGRPO(Algorithm):  # type: ignore[misc]  # RLlib is not typed
         self.hand_on()
 
     def hand_on(self) -> None:
-        """Give the learners' weights to every policy that is not theirs, and wait until each has them.
+        """Give the learners' weights to every policy that is not theirs.
 
-        RLlib would not wait, and drops weights for a runner that did not yet say it has the last ones.
+        A runner takes them before it answers the next ask. Waits for runners that are still taking the last
+        ones: RLlib alone would leave these out.
         """
         if self.config.num_learners or self.config.num_env_runners:
             self.env_runner_group.sync_weights(

@@ -31,7 +31,7 @@ SHORT_WORDS = " ".join([*LETTERS, *map("".join, product(LETTERS, repeat=2))])
 
 
 async def stocked(settings: OpenSearchSettings) -> Catalogue:
-    """Return a shop where a rewrite with any word of one or two letters brings the wanted object of a query up."""
+    """Return a shop where any word of one or two letters brings a query's wanted object up."""
     catalogue = Catalogue(settings)
     await catalogue.create_index()
     await catalogue.load(
