@@ -35,6 +35,7 @@ from agent.policy.device import device_of
 from agent.settings import LearnerSettings, Settings
 
 GRAD_CLIP = 1.0
+HAND_ON_TIMEOUT_S = 60.0
 
 
 class RewriteGRPOConfig(AlgorithmConfig):  # type: ignore[misc]  # RLlib is not typed
@@ -138,10 +139,16 @@ class RewriteGRPO(Algorithm):  # type: ignore[misc]  # RLlib is not typed
         self.hand_on()
 
     def hand_on(self) -> None:
-        """Give the learners' weights to every policy that is not theirs."""
+        """Give the learners' weights to every policy that is not theirs.
+
+        A runner takes them before it answers the next ask. Waits for runners that are still taking the last
+        ones: RLlib alone would leave these out.
+        """
         if self.config.num_learners or self.config.num_env_runners:
             self.env_runner_group.sync_weights(
-                from_worker_or_learner_group=self.learner_group, inference_only=True
+                from_worker_or_learner_group=self.learner_group,
+                inference_only=True,
+                timeout_seconds=HAND_ON_TIMEOUT_S,
             )
 
     def take_over(self, weights: Mapping[str, Tensor]) -> None:

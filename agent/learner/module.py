@@ -52,6 +52,7 @@ class RewriteModule(TorchRLModule):  # type: ignore[misc]  # RLlib is not typed
         parts = parts_of(self.model_config["parts"])
         if parts is None:
             self.policy = Policy.load(PolicySettings(**self.model_config["policy"]))
+            self.policy.keep_frozen()
         else:
             self.policy = parts.policy
         self.lm = self.policy.lm
@@ -68,5 +69,5 @@ class RewriteModule(TorchRLModule):  # type: ignore[misc]  # RLlib is not typed
     @override
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Take the trained tensors over."""
-        tensors = {name: torch.as_tensor(array) for name, array in state.items()}
+        tensors = {name: torch.tensor(array) for name, array in state.items()}
         self.policy.load_adapter(tensors, self.policy.version)

@@ -243,7 +243,7 @@ class RewriteRunner(EnvRunner):  # type: ignore[misc]  # RLlib is not typed
             return
         held = ray.get(weights) if isinstance(weights, ray.ObjectRef) else weights
         arrays = held.get(DEFAULT_MODULE_ID, held)
-        tensors = {name: torch.as_tensor(array) for name, array in arrays.items()}
+        tensors = {name: torch.tensor(array) for name, array in arrays.items()}
         if self._remote:
             self._weights = tensors
         else:

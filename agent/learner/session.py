@@ -270,6 +270,7 @@ class LearnerSession:
 
 def _parts(settings: Settings, stores: Stores, bridge: Bridge, seed: int) -> Parts:
     policy = Policy.load(settings.policy)
+    policy.keep_frozen()
     torch.set_num_threads(settings.learner.threads)
     rng = random.Random(seed)
     weighing = Weighing(precise_from=settings.learner.precise_from, dull_floor=settings.learner.dull_floor)

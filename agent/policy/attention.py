@@ -56,8 +56,13 @@ def prefix_cache(lm: Any, ids: Int[Tensor, "rows width"], mask: Bool[Tensor, "ro
 
 
 def repeat_rows(cache: Any, rows: Int[Tensor, "rows"]) -> Any:  # noqa: ANN401
-    """Return a new cache whose row i is the given cache's row ``rows[i]``; gradients flow through."""
+    """Return a new cache whose row i is the given cache's row ``rows[i]``; gradients flow through.
+
+    Layers that were left out of the pass which filled the cache are left out again.
+    """
     chosen = DynamicCache()
     for number, layer in enumerate(cache.layers):
+        if not layer.is_initialized:
+            continue
         chosen.update(layer.keys.index_select(0, rows), layer.values.index_select(0, rows), number)
     return chosen

@@ -23,7 +23,7 @@ def inject(lm: Any, *, rank: int, layers: int) -> Any:  # noqa: ANN401
     Raises:
         Permanent: it is not a stack of layers with linear maps.
     """
-    top = {id(m) for layer in _stack(lm)[-layers:] for m in layer.modules()}
+    top = {id(m) for layer in stack_of(lm)[-layers:] for m in layer.modules()}
     maps = {n: m for n, m in lm.named_modules() if id(m) in top and isinstance(m, nn.Linear | Conv1D)}
     if not maps:
         raise Permanent(f"policy: {type(lm).__name__} has no layers with linear maps to adapt")
@@ -44,7 +44,7 @@ def inject(lm: Any, *, rank: int, layers: int) -> Any:  # noqa: ANN401
     return adapted
 
 
-def _stack(lm: Any) -> nn.ModuleList:  # noqa: ANN401
+def stack_of(lm: Any) -> nn.ModuleList:  # noqa: ANN401
     """Return the decoder's layers, whatever the model calls them."""
     stacks = [m for m in lm.get_decoder().modules() if isinstance(m, nn.ModuleList)]
     return max(stacks, key=len, default=nn.ModuleList())

@@ -15,7 +15,8 @@ from agent.policy import lora, sampling
 from agent.policy.attention import prefix_cache
 from agent.policy.base import Base, load_base
 from agent.policy.device import device_of, dtype_of
-from agent.policy.pack import Group, Packed, pack, packed_logprobs
+from agent.policy.frozen import Frozen, Listening
+from agent.policy.pack import Group, Packed, pack, packed_logprobs, whole_hidden
 from agent.policy.prompt import Encoder, Prompt
 from agent.settings import PolicySettings
 from feedback.records import Form, Rewrite
@@ -38,6 +39,7 @@ class Policy:
         self.lm: Any = adapted.to(device).eval()
         """The causal language model; only its adapter requires gradients."""
         self.device = torch.device(device)
+        self._frozen: Frozen | None = None
         self._prefixes: dict[Form, Any] = {}
         self._prefixes_of: tuple[int, ...] = ()
 
@@ -71,7 +73,7 @@ class Policy:
             draw = self._draw(form, generator, greedy=greedy)
             for some in (places[i : i + ROWS] for i in range(0, len(places), ROWS)):
                 asked = [self.encoder.prompt(prompts[i]) for i in some]
-                groups = sampling.sample(self.lm, self._prefix(form), asked, n, draw)
+                groups = sampling.sample(self.lm, self._prefix(form), asked, n, draw, self._listener(form))
                 rewrites |= {i: [self._rewrite(one) for one in g] for i, g in zip(some, groups, strict=True)}
         return [rewrites[i] for i in range(len(prompts))]
 
@@ -89,7 +91,17 @@ class Policy:
 
     def score_packed(self, packed: Packed) -> Float[Tensor, "rows n tokens"]:
         """Return the same for a batch that is packed already."""
-        return packed_logprobs(self.lm, packed, self.settings.temperature)
+        hidden = self._frozen.hidden(packed) if self._frozen else whole_hidden(self.lm, packed)
+        return packed_logprobs(self.lm, packed, hidden, self.settings.temperature)
+
+    def keep_frozen(self) -> None:
+        """Keep what the layers below the adapter say of what is sampled and scored: for a policy that learns.
+
+        On a GPU it does nothing: there the time goes elsewhere.
+        """
+        stack = lora.stack_of(self.lm)
+        if self.device.type == "cpu" and len(stack) > self.settings.lora_layers:
+            self._frozen = Frozen(self.lm, stack, self.settings.lora_layers)
 
     def adapter_state(self) -> dict[str, Tensor]:
         """Return a copy of the trained tensors by stable names, on the CPU."""
@@ -114,6 +126,9 @@ class Policy:
             with torch.inference_mode():
                 self._prefixes[form] = prefix_cache(self.lm, ids, torch.ones_like(ids, dtype=torch.bool))
         return self._prefixes[form]
+
+    def _listener(self, form: Form) -> sampling.Listener | None:
+        return Listening(self._frozen, self.encoder.prefix(form)) if self._frozen else None
 
     def _draw(self, form: Form, generator: torch.Generator | None, *, greedy: bool) -> sampling.Draw:
         return sampling.Draw(

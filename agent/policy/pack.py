@@ -15,6 +15,7 @@ from torch import Tensor
 
 from agent.policy.attention import Branches, additive, prefix_cache, repeat_rows
 from agent.policy.prompt import Encoder, Prompt
+from agent.policy.written import written_logprobs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,23 +120,29 @@ def _grid(rows: Sequence[Sequence[Sequence[int]]], shape: tuple[int, int]) -> In
     return grid
 
 
-def packed_logprobs(lm: Any, packed: Packed, temperature: float) -> Float[Tensor, "rows n tokens"]:  # noqa: ANN401
+def packed_logprobs(
+    lm: Any,  # noqa: ANN401
+    packed: Packed,
+    hidden: Float[Tensor, "rows width hidden"],
+    temperature: float,
+) -> Float[Tensor, "rows n tokens"]:
     """Return each completion token's log-probability in nats under the temperature; 0 where masked.
 
     Args:
         lm: a causal language model of `transformers`, adapters injected, on the tensors' device.
         packed: see `pack`.
+        hidden: the last layer's outputs for its input, see `whole_hidden`.
         temperature: divides the logits.
     """
-    hidden = _hidden(lm, packed)
     used = packed.completion_mask
     rows = torch.arange(len(used), device=used.device)[:, None, None].expand_as(used)
-    logits = lm.get_output_embeddings()(hidden[rows[used], packed.predictor[used]]).float()
-    written = torch.log_softmax(logits / temperature, dim=-1).gather(-1, packed.completion_ids[used][:, None])
-    return torch.zeros(used.shape, device=used.device).masked_scatter(used, written[:, 0])
+    predicting = hidden[rows[used], packed.predictor[used]]
+    head, ids = lm.get_output_embeddings(), packed.completion_ids[used]
+    logprobs = written_logprobs(predicting, head, ids, temperature)
+    return torch.zeros(used.shape, device=used.device).masked_scatter(used, logprobs)
 
 
-def _hidden(lm: Any, packed: Packed) -> Float[Tensor, "rows width hidden"]:  # noqa: ANN401
+def whole_hidden(lm: Any, packed: Packed) -> Float[Tensor, "rows width hidden"]:  # noqa: ANN401
     """Return the last layer's outputs; equal prefixes are computed once for all their rows."""
     both = torch.cat([packed.prefix_ids, packed.prefix_mask.long()], dim=1)
     distinct, of_row = torch.unique(both, dim=0, return_inverse=True)

@@ -1,9 +1,8 @@
 """Seconds of a learner's step against the size of the model, of a group, and the number of remote runners.
 
-``python -m tests.bench.step_cost --json``: one JSON object; ``--plot FILE`` draws the three curves. Twelve
-queries a step on the demo shop in a light search server of its own; one setting is moved at a time from
-SmolLM2, groups of 8 and no runner. Models: ``tiny``, a Llama of random weights with SmolLM2's vocabulary,
-``smollm2``.
+``python -m tests.bench.step_cost --json``: one JSON object; ``--plot FILE`` draws three curves. 12 queries a
+step on the demo shop, in a light search server of its own; one setting is moved at a time from SmolLM2,
+groups of 8 and no runner. Models: ``tiny``, a Llama of random weights with SmolLM2's vocabulary, ``smollm2``.
 """
 
 import os

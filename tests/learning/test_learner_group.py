@@ -56,9 +56,7 @@ async def learned(session: LearnerSession, updates: Sequence[bytes]) -> dict[str
             session._algorithm.learn(pickle.loads(update))  # noqa: S301 - our own
 
     await session._compute(learn)
-    state = session.policy.adapter_state()
-    await session.close()
-    return state
+    return session.policy.adapter_state()
 
 
 async def test_one_learner_and_two_make_equal_updates(build: Any) -> None:  # noqa: ANN401

@@ -5,6 +5,7 @@ import json
 import os
 import string
 from collections.abc import AsyncIterator
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -25,17 +26,18 @@ pytestmark = [
     pytest.mark.timeout(200),
     pytest.mark.filterwarnings("default"),  # RLlib warns of its own old names
 ]
-ANY_LETTER = " ".join(string.ascii_lowercase)
+LETTERS = string.ascii_lowercase
+SHORT_WORDS = " ".join([*LETTERS, *map("".join, product(LETTERS, repeat=2))])
 
 
 async def stocked(settings: OpenSearchSettings) -> Catalogue:
-    """Return a shop where a rewrite with any single letter brings the wanted object of a query up."""
+    """Return a shop where any word of one or two letters brings a query's wanted object up."""
     catalogue = Catalogue(settings)
     await catalogue.create_index()
     await catalogue.load(
         json.dumps({"product_id": f"{query}-{name}", "title": title})
         for query in QUERIES
-        for name, title in [("wanted", f"{query} {ANY_LETTER}"), *((str(i), query) for i in range(9))]
+        for name, title in [("wanted", f"{query} {SHORT_WORDS}"), *((str(i), query) for i in range(9))]
     )
     return catalogue
 
@@ -123,7 +125,7 @@ async def test_a_runner_that_died_costs_a_step_and_comes_back_with_the_weights(
     group = session._algorithm.env_runner_group
     ray.kill(group._worker_manager.actors()[1], no_restart=False)
     updates = 0
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(150):
         while not updates or len(set(runners(session)) - set(before)) != 1:
             updates += (await session.train(max_updates=1)).updates
     assert_written_with_the_weights_of_now(session, await next_step(session))

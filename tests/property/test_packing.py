@@ -94,3 +94,14 @@ def test_a_slice_of_the_rows_is_a_batch(groups: list[Group], at: int) -> None:
     sliced = Packed.of({name: tensor[row : row + 1] for name, tensor in packed.columns().items()})
     whole = POLICY.score(groups)[row : row + 1]
     torch.testing.assert_close(POLICY.score_packed(sliced), whole, atol=1e-4, rtol=0)
+
+
+KEEPING = policy()
+KEEPING.keep_frozen()
+
+
+@given(GROUPS)
+@settings(max_examples=25, deadline=None)
+def test_what_is_computed_from_kept_outputs_equals_it_too(groups: list[Group]) -> None:
+    with torch.no_grad():
+        torch.testing.assert_close(KEEPING.score(groups), POLICY.score(groups), atol=1e-4, rtol=0)
