@@ -12,7 +12,7 @@ from tests.service.drift_world import FROZEN, LEARNING, MEMORY, DriftWorld
 from tests.service.virtual_shop import virtual_shop
 
 SEED = 0
-IMPRESSIONS = 1_500
+IMPRESSIONS = 1_000
 
 
 @pytest.fixture
