@@ -42,38 +42,21 @@ async def run(options: Options) -> dict[str, Any]:
         Permanent: the data set is not there.
     """
     catalogue, judgments = (options.file(NAME, f) for f in ("catalogue.jsonl.gz", "judgments.tsv.gz"))
-    with Stack() as stack:
+    with Stack() as stack, tempfile.TemporaryDirectory() as temporary:
         (search,) = stack.start(
             partial(start_opensearch, stack.folder, options.opensearch, spawn=stack.spawn)
         )
-        with tempfile.TemporaryDirectory() as temporary:
-            folder = Path(temporary)
-            if options.held_out:
-                judgments = split_off(judgments, folder)
-            stores = [folder / f"seed-{seed}" for seed in range(options.seeds)]
-            chosen: dict[str, Any] = {
-                "opensearch": {"url": search.url, "fields": ["title"]},
-                "policy": {**POLICY, "model": options.model},
-                "learner": LEARNER,
-            }
-            tasks = [
-                Task(
-                    catalogue=str(catalogue),
-                    store=str(store),
-                    judgments=str(judgments),
-                    split="train",
-                    relevant_from=1.0,
-                    minutes=options.minutes,
-                    seed=seed,
-                    threads=options.threads,
-                    settings=chosen,
-                )
-                for seed, store in enumerate(stores)
-            ]
-            learned = await learn_all(tasks, options.at_once)
-            judge = Judge(read_judgments(judgments, "dev").relevant(1.0))
-            settings = Settings.model_validate(chosen)
-            answers = await answered(catalogue, judge.queries, stores, settings)
+        folder = Path(temporary)
+        judged = split_off(judgments, folder) if options.held_out else judgments
+        chosen: dict[str, Any] = {
+            "opensearch": {"url": search.url, "fields": ["title"]},
+            "policy": {**POLICY, "model": options.model},
+            "learner": LEARNER,
+        }
+        stores = [folder / f"seed-{seed}" for seed in range(options.seeds)]
+        learned = await learn_all(_tasks(options, catalogue, judged, chosen, stores), options.at_once)
+        judge = Judge(read_judgments(judged, "dev").relevant(1.0))
+        answers = await answered(catalogue, judge.queries, stores, Settings.model_validate(chosen))
     against = {name: answers[name][0] for name in UNTRAINED}
     return {
         "opensearch": search.note,
@@ -83,6 +66,25 @@ async def run(options: Options) -> dict[str, Any]:
         "policies": {name: judge.figures(lists, against) for name, lists in answers.items()},
         "learned": learned,
     }
+
+
+def _tasks(
+    options: Options, catalogue: Path, judgments: Path, chosen: dict[str, Any], stores: Sequence[Path]
+) -> list[Task]:
+    return [
+        Task(
+            catalogue=str(catalogue),
+            store=str(store),
+            judgments=str(judgments),
+            split="train",
+            relevant_from=1.0,
+            minutes=options.minutes,
+            seed=seed,
+            threads=options.threads,
+            settings=chosen,
+        )
+        for seed, store in enumerate(stores)
+    ]
 
 
 async def answered(
