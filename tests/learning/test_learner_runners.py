@@ -35,9 +35,9 @@ async def stocked(settings: OpenSearchSettings) -> Catalogue:
     catalogue = Catalogue(settings)
     await catalogue.create_index()
     await catalogue.load(
-        json.dumps({"product_id": f"{query}-{name}", "title": title})
+        json.dumps({"product_id": f"{query}-{name}", "title": query, "category": category})
         for query in QUERIES
-        for name, title in [("wanted", f"{query} {SHORT_WORDS}"), *((str(i), query) for i in range(9))]
+        for name, category in [("wanted", SHORT_WORDS), *((str(i), "") for i in range(9))]
     )
     return catalogue
 
@@ -106,7 +106,7 @@ async def test_two_runners_write_and_search_with_the_newest_weights(
     evidence = ToyEvidence(QUERIES, settings.keys)
     frozen = await snapshot(evidence, QUERIES, ShopTotals(folds=({}, {}), mu=0.0), settings)
     scored = await rewards(catalogue, texts, frozen, settings)
-    assert {r.prompt.query: list(r.rewards) for r in step} == scored
+    assert {r.prompt.query: list(r.gains) for r in step} == scored
     assert len({reward for scores in scored.values() for reward in scores}) > 1
 
 
