@@ -31,14 +31,12 @@ SHORT_WORDS = " ".join([*LETTERS, *map("".join, product(LETTERS, repeat=2))])
 
 
 async def stocked(settings: OpenSearchSettings) -> Catalogue:
-    """Return a shop where any word of one or two letters brings a query's wanted object up."""
+    """Return a shop where any added word of one or two letters lifts a query's wanted object, last by id."""
     catalogue = Catalogue(settings)
     await catalogue.create_index()
-    await catalogue.load(
-        json.dumps({"product_id": f"{query}-{name}", "title": query, "category": category})
-        for query in QUERIES
-        for name, category in [("wanted", SHORT_WORDS), *((str(i), "") for i in range(9))]
-    )
+    wanted = [{"product_id": f"{q}-wanted", "title": q, "category": SHORT_WORDS} for q in QUERIES]
+    others = [{"product_id": f"{q}-{i}", "title": q} for q in QUERIES for i in range(9)]
+    await catalogue.load(json.dumps(product) for product in (*wanted, *others))
     return catalogue
 
 
