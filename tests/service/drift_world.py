@@ -161,6 +161,8 @@ class DriftWorld:
             here = [visit for visit in following if visit is not None]
             self.shop.clock.advance(THINK_S)
         await self.shop.catch_up(judging=False)
+        await self.shop.parts.known.refresh()  # tells the verifier what was suspended
+        await self.shop.verifier.recheck_suspended()
         while (await self.shop.verifier.step()).n:
             pass
         self._rounds += 1
