@@ -45,6 +45,8 @@ class TrainOptions:
     split: str = "train"
     relevant_from: float = 1.0
     minutes: float = 10.0
+    updates: int | None = None
+    """At most so many, where they are done before the time is over: comparisons on a busy machine need it."""
     seed: int = 0
     threads: int = 0
     """0: as many as there are processors."""
@@ -139,7 +141,10 @@ async def _learn(session: LearnerSession, options: TrainOptions, on_progress: On
     before, rollouts, rewards = session.progress.updates, 0, list[float]()
     saved = None
     while (past_s := time.monotonic() - began_s) < end_s:
-        done = await session.train(max_s=min(SAVE_S, end_s - past_s))
+        left = None if options.updates is None else before + options.updates - session.progress.updates
+        if left == 0:
+            break
+        done = await session.train(max_s=min(SAVE_S, end_s - past_s), max_updates=left)
         if not done.updates:
             raise Permanent("nothing to learn from: no query has a relevant object in the catalogue")
         rollouts += done.rollouts

@@ -79,6 +79,7 @@ def _tasks(
             split="train",
             relevant_from=1.0,
             minutes=options.minutes,
+            updates=options.updates,
             seed=seed,
             threads=options.threads,
             settings=chosen,

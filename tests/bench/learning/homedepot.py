@@ -158,6 +158,7 @@ class Homedepot:
                     split="train",
                     relevant_from=RELEVANT_FROM,
                     minutes=self._options.minutes,
+                    updates=self._options.updates,
                     seed=int(which) if source == "labels" else 0,
                     threads=self._options.threads,
                     settings=self._chosen,

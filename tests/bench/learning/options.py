@@ -1,8 +1,10 @@
 """What every table is told: where the data lies, how many seeds, how long each learns."""
 
 import argparse
+import asyncio
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -26,6 +28,8 @@ class Options:
     seeds: int = 3
     minutes: float = 8.0
     """Of learning, each seed."""
+    updates: int | None = None
+    """Of each seed, at most."""
     threads: int = 1
     """Of each learner."""
     at_once: int = 2
@@ -49,8 +53,8 @@ Table = Callable[[Options], Coroutine[Any, Any, dict[str, Any]]]
 
 def main(run: Table, name: str) -> int:
     """Print a table as one JSON object; what is wrong with the input is one line and exit status 1."""
-    import asyncio  # noqa: PLC0415 - a short command stays short
-
+    for number in (signal.SIGTERM, signal.SIGINT):  # a shell's background jobs start with SIGINT ignored
+        signal.signal(number, signal.default_int_handler)
     given = parse(name)
     configure(LogSettings(level="warning"), process="bench")
     try:
@@ -58,6 +62,8 @@ def main(run: Table, name: str) -> int:
     except Permanent as error:
         print(f"{name}: {error}", file=sys.stderr)  # noqa: T201 - its output
         return 1
+    except KeyboardInterrupt:
+        return 130
     print(json.dumps(figures))  # noqa: T201 - its output
     return 0
 
@@ -69,6 +75,7 @@ def parse(name: str) -> Options:
     parser.add_argument("--data", type=Path, default=os.environ.get(DATA), help=f"default: ${DATA}")
     parser.add_argument("--seeds", type=int, default=Options.seeds)
     parser.add_argument("--minutes", type=float, default=Options.minutes)
+    parser.add_argument("--updates", type=int, help="at most, of each seed")
     parser.add_argument("--threads", type=int, default=Options.threads)
     parser.add_argument("--at-once", type=int, default=Options.at_once)
     parser.add_argument("--opensearch", help="URL of a running one")

@@ -5,6 +5,7 @@ Progress goes to standard error. The learner is that of `unseen train`.
 
 import asyncio
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     split: str
     relevant_from: float
     minutes: float
+    updates: int | None = None
     seed: int
     threads: int
     settings: dict[str, Any]
@@ -59,6 +61,7 @@ async def work(task: Task) -> dict[str, Any]:
         split=task.split,
         relevant_from=task.relevant_from,
         minutes=task.minutes,
+        updates=task.updates,
         seed=task.seed,
         threads=task.threads,
     )
@@ -83,7 +86,8 @@ def tell(what: str, done: int, of: int) -> None:
 
 
 def main() -> None:
-    """Do the task on standard input."""
+    """Do the task on standard input; told to end, leave nothing behind."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     configure(LogSettings(level="warning"), process="bench")
     done = asyncio.run(work(msgspec.json.decode(sys.stdin.buffer.read(), type=Task)))
     print(json.dumps(done))  # noqa: T201 - its output
