@@ -104,6 +104,7 @@ def settings(setting: Setting, url: str, folder: Path, threads: int) -> Settings
             queries_a_step=QUERIES,
             group=setting.group,
             runners=setting.runners,
+            redraws=0,
             imitate_a_step=0,
             held_back_share=0.0,
             threads=threads,

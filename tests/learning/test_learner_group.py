@@ -10,6 +10,7 @@ from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 from toy import QUERIES
 
 from agent.learner.challengers import estimator_of
+from agent.learner.direct import DIRECT, Lone
 from agent.learner.episodes import SHARE, episodes_of, grouped, set_advantages
 from agent.learner.rollout import Rollout, Target
 from agent.learner.session import LearnerSession
@@ -88,6 +89,8 @@ def test_groups_stay_whole_and_wide_ones_are_spread() -> None:
 def test_a_learner_without_a_group_computes_and_counts_nothing() -> None:
     every = episodes(1)
     set_advantages(every, estimator=estimator_of(LearnerSettings()), scale=1.0, learners=2)
+    every[0].custom_data[DIRECT] = Lone(behaviour=-1.0, advantage=0.5, share=2.0)
     full, idle = dealt(every, 2)
+    assert (full[0].custom_data[DIRECT].share, idle[0].custom_data[DIRECT].share) == (2.0, 0.0)
     assert sum(e.custom_data[SHARE] for e in full) == 2.0
     assert [e.custom_data[SHARE] for e in idle] == [0.0] * 4
