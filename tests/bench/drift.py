@@ -125,7 +125,7 @@ async def run(
 def settings_of(given: argparse.Namespace, name: str, folder: Path, services: Sequence[Service]) -> Settings:
     """Return the demo's settings on these servers, without samples of the policy."""
     redis, opensearch = services
-    tree = profile.settings(run=name, folder=folder, port=0, opensearch=opensearch, redis=redis, ray="")
+    tree = profile.settings(run=name, folder=folder, port=0, opensearch=opensearch, redis=redis, ray="local")
     tree["serve"] |= {"pool_samples": 0}
     tree["verify"] |= {"batch": 512}  # a pass reads the whole shop's totals, whatever it judges
     tree["feedback"] |= {"half_life_s": given.half_life_days * 86_400}
