@@ -100,7 +100,7 @@ class Maturing:
         return len(records)
 
 
-def _watched(stored: bytes | None, now_ms: int) -> tuple[int, int]:
+def _watched(stored: bytes | str | None, now_ms: int) -> tuple[int, int]:
     """Return since when the streams are seen and when last; now, where that is not known."""
     try:
         since_ms, last_ms = map(int, as_text(stored or b"").split(":"))
