@@ -8,9 +8,10 @@ import signal
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
+from redis.exceptions import RedisError
 
 from agent import cli_evidence
 from agent.cli_evidence import Config
@@ -233,32 +234,7 @@ def learner(config: Config = None) -> None:
     _until_told(lambda stop: run(settings, stop, gate.judge))
 
 
-@app.command()
-def exploration(
-    days: Annotated[int, typer.Option(min=1, help="Looked back, today among them.")] = 7,
-    *,
-    policies: Annotated[
-        str,
-        typer.Option(help="Of samples, proposals, likeliest and latest (needs the model); comma between."),
-    ] = "samples,proposals,likeliest",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
-    config: Config = None,
-) -> None:
-    """Tell what is tried out on shoppers, what it costs them, and what other policies would be worth."""
-    import json
-
-    from rich.console import Console
-
-    from agent.evaluate.exploration import preferences, read, table
-
-    names = list(dict.fromkeys(name.strip() for name in policies.split(",") if name.strip()))
-    figures = asyncio.run(read(_settings(config, "exploration"), days=days, policies=names))
-    if as_json:
-        typer.echo(json.dumps(figures))
-    else:
-        Console().print(table(figures), preferences(figures))
-
-
+app.command()(cli_evidence.exploration)
 app.command()(cli_evidence.ranks)
 app.command()(cli_evidence.evidence)
 app.command("half-life")(cli_evidence.half_life)
@@ -284,11 +260,17 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except (AgentError, FeedbackError, StackError) as error:
-        typer.echo(f"unseen: {error}", err=True)
-        sys.exit(1)
+        _fail(str(error))
+    except RedisError as error:
+        _fail(f"redis: {error}")
     except KeyboardInterrupt:
         typer.echo("stopped", err=True)
         sys.exit(130)
+
+
+def _fail(why: str) -> NoReturn:
+    typer.echo(f"unseen: {why}", err=True)
+    sys.exit(1)
 
 
 if __name__ == "__main__":

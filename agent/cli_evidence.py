@@ -23,6 +23,29 @@ def settings_for(config: Path | None, process: str) -> Settings:
     return settings
 
 
+def exploration(
+    days: Annotated[int, typer.Option(min=1, max=3650, help="Looked back, today among them.")] = 7,
+    *,
+    policies: Annotated[
+        str,
+        typer.Option(help="Of samples, proposals, likeliest and latest (needs the model); comma between."),
+    ] = "samples,proposals,likeliest",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+    config: Config = None,
+) -> None:
+    """Tell what is tried out on shoppers, what it costs them, and what other policies would be worth."""
+    from rich.console import Console
+
+    from agent.evaluate.exploration import preferences, read, table
+
+    names = list(dict.fromkeys(name.strip() for name in policies.split(",") if name.strip()))
+    figures = asyncio.run(read(settings_for(config, "exploration"), days=days, policies=names))
+    if as_json:
+        typer.echo(json.dumps(figures))
+    else:
+        Console().print(table(figures), preferences(figures))
+
+
 def ranks(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
@@ -55,6 +78,8 @@ def evidence(
         typer.echo(json.dumps(told))
         return
     gain = [{"object_id": f"gain of: {rewrite}", **told["gain"]}] if rewrite else []
+    if not told["objects"]:
+        typer.echo(f"no page or click of {told['query']!r} is known")
     for row in [*told["objects"], *gain]:
         typer.echo(f"{row['object_id']:30} {row['mean']:+.4f}  ({row['low']:+.4f} to {row['high']:+.4f})")
 

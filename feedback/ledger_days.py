@@ -4,6 +4,7 @@ Guarantees that a row which cannot be read is passed over with a line in the log
 """
 
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 import msgspec
@@ -40,6 +41,22 @@ async def newest_rows(
             if len(found) < CHUNK:
                 break
             before = f"({found[-1][0].decode()}"
+
+
+async def last_rows(redis: Redis, keys: Keys, now_ms: int, *, days: int, most: int) -> list[LedgerRow]:
+    """Return the rows of the last ``days``, today among them, the newest of each partition first.
+
+    At most ``most``, of which each partition has its part.
+    """
+    rows: list[LedgerRow] = []
+    for partition in range(keys.partitions):
+        end = len(rows) + most // keys.partitions
+        async with aclosing(newest_rows(redis, keys, partition, days_back(now_ms, days))) as newest:
+            async for row in newest:
+                rows.append(row)
+                if len(rows) >= end:
+                    break
+    return rows
 
 
 def days_back(now_ms: int, n: int) -> range:

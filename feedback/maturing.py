@@ -6,7 +6,7 @@ have been missed, makes none and is counted.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -64,8 +64,7 @@ class Maturing:
 
     async def _watch(self, partition: Partition, now_ms: int) -> int:
         """Say that the streams are seen, and return since when they are without a gap."""
-        stored = await self._redis.get(self._keys.watched(partition.number))
-        since_ms, last_ms = map(int, as_text(stored).split(":")) if stored else (now_ms, now_ms)
+        since_ms, last_ms = _watched(await self._redis.get(self._keys.watched(partition.number)), now_ms)
         if now_ms - last_ms > self._settings.blind_s * 1000:
             since_ms = now_ms
         async with partition.transaction() as pipe:
@@ -82,9 +81,10 @@ class Maturing:
         async with self._redis.pipeline(transaction=False) as pipe:
             for name in due:
                 pipe.hgetall(self._keys.join(partition.number, name))
-            pages = [page_state(stored) for stored in await pipe.execute()]
+            stored = await pipe.execute()
         dropped: Counter[str] = Counter()
-        records = [one for page in pages if (one := _explored(page, since_ms, dropped)) is not None]
+        states = [state for fields in stored if (state := _state(fields, dropped)) is not None]
+        records = [one for state in states if (one := _explored(state, since_ms, dropped)) is not None]
         async with partition.transaction() as pipe:
             for one in records:
                 pipe.xadd(
@@ -98,6 +98,24 @@ class Maturing:
                 pipe.hincrby(self._keys.counts(partition.number), f"dropped|{reason}", n)
             await pipe.execute()
         return len(records)
+
+
+def _watched(stored: bytes | str | None, now_ms: int) -> tuple[int, int]:
+    """Return since when the streams are seen and when last; now, where that is not known."""
+    try:
+        since_ms, last_ms = map(int, as_text(stored or b"").split(":"))
+    except ValueError:
+        return now_ms, now_ms
+    return since_ms, last_ms
+
+
+def _state(stored: Mapping[bytes, bytes], dropped: Counter[str]) -> PageState | None:
+    """Return what a page's hash says; None, counted, where it cannot be read."""
+    try:
+        return page_state(stored)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        dropped["explored_unreadable"] += 1
+        return None
 
 
 def _explored(state: PageState, since_ms: int, dropped: Counter[str]) -> Explored | None:

@@ -1,7 +1,7 @@
 """How often a query is asked, for whoever must know it while a shopper waits.
 
-Guarantees an answer within `LOOK_S`: None where Redis does not tell in time, and for a moment after that
-without asking it again.
+Guarantees an answer within `LOOK_S`: None where Redis does not tell in time or tells no number, and for a
+moment after that without asking it again.
 """
 
 import asyncio
@@ -60,7 +60,7 @@ class Popularity:
         try:
             async with asyncio.timeout(LOOK_S):
                 found = await self._look(name)
-        except (RedisError, OSError, TimeoutError, FeedbackError):
+        except (RedisError, OSError, TimeoutError, FeedbackError, ValueError):
             self._rests_until_s = time.monotonic() + REST_S
             return None
         self._known[name] = (found, now_s)

@@ -8,7 +8,6 @@ the curve of its own time: a new estimate does not touch what is counted.
 import asyncio
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -23,7 +22,7 @@ from feedback.curve import Curve
 from feedback.errors import REDIS_TRANSIENT
 from feedback.keys import Keys
 from feedback.ledger import LedgerRow
-from feedback.ledger_days import days_back, newest_rows
+from feedback.ledger_days import last_rows
 from feedback.pages import DEPTH, Page
 from feedback.propensity import Examination, fit
 from feedback.records import Action, RankEstimate
@@ -104,7 +103,8 @@ class RankEstimator:
         """Estimate and write once; None where another process does, or no page was shown yet."""
         if not await self._lease.hold():
             return None
-        rows = [row for p in range(self._keys.partitions) for row in await self._rows(p)]
+        most = self._settings.ranks_rows
+        rows = await last_rows(self._redis, self._keys, self._clock(), days=DAYS, most=most)
         pages = list(pages_of(rows))
         if not pages:
             return None
@@ -126,18 +126,6 @@ class RankEstimator:
         for rank, looked in enumerate(found.by_rank, start=1):
             metrics.EXAMINATION.labels(str(rank)).set(looked)
         return found
-
-    async def _rows(self, partition: int) -> list[LedgerRow]:
-        """Return the newest rows of a partition, at most its part of ``settings.ranks_rows``."""
-        rows: list[LedgerRow] = []
-        most = self._settings.ranks_rows // self._keys.partitions
-        days = days_back(self._clock(), DAYS)
-        async with aclosing(newest_rows(self._redis, self._keys, partition, days)) as newest:
-            async for row in newest:
-                rows.append(row)
-                if len(rows) >= most:
-                    break
-        return rows
 
 
 async def report(redis: RedisSettings, keys: Keys, settings: FeedbackSettings) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from feedback.clock import Clock
 from feedback.errors import REDIS_TRANSIENT
 from feedback.exploration import Cost, costs, seen_in
 from feedback.keys import Keys
-from feedback.rows import newest_rows
+from feedback.ledger_days import last_rows
 from feedback.settings import FeedbackSettings
 
 log = structlog.get_logger(__name__)
@@ -23,7 +23,7 @@ async def read_costs(
     redis: Redis, keys: Keys, settings: FeedbackSettings, now_ms: int, *, days: int = DAYS
 ) -> list[Cost]:
     """Return what exploring cost in the last days, from the ledger's newest rows."""
-    rows = await newest_rows(redis, keys, now_ms, days=days, most=settings.ranks_rows)
+    rows = await last_rows(redis, keys, now_ms, days=days, most=settings.ranks_rows)
     return await asyncio.to_thread(lambda: costs(seen_in(rows)))
 
 

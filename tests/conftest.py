@@ -47,6 +47,12 @@ def missing(why: object) -> NoReturn:
     pytest.skip(f"a service is missing: {why}")
 
 
+@pytest.fixture(autouse=True)
+def logs_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep a command that runs in this process from binding the logs to a stream that pytest closes."""
+    monkeypatch.setattr("agent.logs.configure", lambda *_, **__: None)
+
+
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
     with Stack() as stack:

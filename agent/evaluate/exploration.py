@@ -80,7 +80,8 @@ def _preference(found: Mapping[str, Any] | None) -> str:
 
 def table(report: Mapping[str, Any]) -> Table:
     """Return the costs for a person."""
-    shown = Table(title=f"What exploring costs, last {report['days']} days")
+    nothing = None if report["bands"] else "no pages of both arms: nothing was explored, or nothing else"
+    shown = Table(title=f"What exploring costs, last {report['days']} days", caption=nothing)
     for column in ("queries", "searches", "explored", "clicks a search", "otherwise", "cost (95 %)"):
         shown.add_column(column, justify="right")
     for band, row in report["bands"].items():

@@ -10,7 +10,7 @@ that the chance stands beside the page, so that arms can be compared.
 
 from dataclasses import dataclass
 
-from agent.serve.arms import BUCKETS, DAY_MS
+from agent.serve.arms import DAY_MS
 from agent.serve.metrics import EXPLORE_CHANCES, EXPLORE_SEARCHES
 from agent.settings import ServeSettings
 from feedback.popularity import Popularity, band_of
@@ -22,6 +22,8 @@ PRIOR = 100.0
 """Searches of queries that nothing is known of, as which the budget begins: so it spends less at first."""
 BURST = 100.0
 """Searches whose share may be spent ahead."""
+BUCKETS = 2**32
+"""So many that a chance of a well-known query, far below a thousandth, is the one that is written down."""
 HORIZON = 10_000.0
 """Searches after which traffic is forgotten by 1 / e."""
 

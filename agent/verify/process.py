@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 
 import structlog
 from redis.asyncio import Redis
@@ -49,20 +49,36 @@ async def run(settings: Settings, stop: asyncio.Event, *, clock: Clock = wall_cl
 async def _pass(verifier: Verifier, redis: Redis, settings: Settings) -> float:
     """Do one pass and say so; return how long to pause. The supervisor: no failure ends the loop."""
     try:
-        await verifier.recheck_suspended()
+        searched = await _searched(verifier.recheck_suspended())
         done = await verifier.step()
         if not done.n:
-            await verifier.recheck()
+            searched &= await _searched(verifier.recheck())
         await _tell(redis, settings.keys, verifier, done)
     except (SearchFailed, LeaseLostError, *REDIS_TRANSIENT) as error:
-        FAILURES.labels(reason=type(error).__name__).inc()
-        log.warning("verifier.pass_failed", error=str(error))
+        _failed(error)
         return AFTER_FAILURE_S
     except Exception:
         FAILURES.labels(reason="bug").inc()
         log.exception("verifier.pass_broken")
         return AFTER_FAILURE_S
+    if not searched:
+        return AFTER_FAILURE_S
     return 0.0 if done.n >= settings.verify.batch else settings.verify.idle_s
+
+
+async def _searched(again: Awaitable[Judged]) -> bool:
+    """Judge again; tell whether a search was answered: queries that fail by themselves hold up no others."""
+    try:
+        await again
+    except SearchFailed as error:
+        _failed(error)
+        return False
+    return True
+
+
+def _failed(error: Exception) -> None:
+    FAILURES.labels(reason=type(error).__name__).inc()
+    log.warning("verifier.pass_failed", error=str(error))
 
 
 async def _tell(redis: Redis, keys: Keys, verifier: Verifier, done: Judged) -> None:

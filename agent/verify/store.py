@@ -51,10 +51,13 @@ class VerdictWriter:
         return {name.decode(): msgspec.json.decode(text, type=Verified) for name, text in stored.items()}
 
     async def suspended(self, after: bytes, limit: int) -> tuple[bytes, list[str]]:
-        """Return how far was read, and the ``segment|query`` that gateways suspended since, each once."""
+        """Return how far was read, and the ``segment|query`` that gateways suspended since, each once.
+
+        An entry that names none is passed over.
+        """
         found: Any = await self._redis.xrange(self._keys.suspended(), min=b"(" + after, count=limit)
-        names = [entry[FIELD.encode()].decode() for _, entry in found]
-        return (found[-1][0] if found else after), list(dict.fromkeys(names))
+        names = [entry.get(FIELD.encode(), b"").decode(errors="replace") for _, entry in found]
+        return (found[-1][0] if found else after), [name for name in dict.fromkeys(names) if name]
 
     async def write(self, verdicts: Iterable[Verified], withdrawn: Iterable[str] = ()) -> int:
         """Set verdicts and take out those named ``segment|query``; return the newest sequence number.

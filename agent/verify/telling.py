@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from agent.errors import Permanent
 from agent.policy.plan import Plan, plan
 from agent.retrieval import Catalogue
 from agent.settings import Settings
@@ -21,8 +22,10 @@ async def tell(
     """Return the belief about every object known for the query, most worth first; the gain of a rewrite too.
 
     The prior is the settings' own; the verifier's is fitted over all queries and may be stronger. Raises
-    SearchFailed (only where there is a rewrite) and redis errors.
+    Permanent for an empty query, SearchFailed (only where there is a rewrite) and redis errors.
     """
+    if not normalise(query):
+        raise Permanent("the query is empty")
     redis = connect(settings.redis.state_url, settings.redis.timeout_s)
     reader = EvidenceReader(redis, settings.keys, settings.feedback, clock)
     try:

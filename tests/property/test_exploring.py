@@ -61,3 +61,8 @@ def test_a_client_s_query_is_drawn_once_a_day_and_leaves_as_the_chance_falls() -
     ):
         both = sum(a and b for a, b in zip(first, other, strict=True))
         assert 300 < both < 500  # 400, standard deviation 20
+
+
+def test_a_small_chance_is_drawn_as_it_is_written_down() -> None:
+    drawn = sum(explores("q", f"t|c{i}", 0, 0.00001) for i in range(300_000))
+    assert drawn < 12  # 3, standard deviation 1.7

@@ -150,3 +150,15 @@ async def test_what_explore_pages_tell_of_other_policies(redis_url: str, tenant:
     assert told["latest"]["snips"]["value"] == pytest.approx(0.5, abs=1e-3)  # the same weights
     with pytest.raises(Permanent, match="'lates' is none of samples"):
         await read(settings, days=1, policies=["lates"])
+
+
+@pytest.mark.parametrize("landmark", [b"soon:2592000", b"0:2592000"])
+async def test_what_is_no_number_is_nobody_s_number(
+    redis_url: str, tenant: str, landmark: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("feedback.popularity.LOOK_S", 5.0)  # too slow an answer is None too
+    keys, redis = Keys(tenant=tenant), connect(redis_url)
+    await redis.set(keys.landmark(), landmark)
+    await redis.hset(keys.queries(keys.partition_of("couch")), "all|couch", "often")
+    assert await Popularity(redis, keys, SETTINGS, ManualClock(0)).searches("couch") is None
+    await redis.aclose()

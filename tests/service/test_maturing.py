@@ -195,3 +195,15 @@ async def test_the_stream_keeps_the_newest(explore: Explore) -> None:
     kept = [record.query_id for record in await explore.records()]
     assert len(kept) == 3
     assert set(kept) <= {page.query_id for page in pages}
+
+
+async def test_what_cannot_be_read_is_counted_and_holds_nothing_up(explore: Explore) -> None:
+    await explore.redis.set(explore.keys.watched(0), "since:ever")
+    await explore.collect()
+    spoilt, page = await explore.show(), await explore.show()
+    await explore.collect()
+    await explore.redis.hset(explore.keys.join(0, spoilt.query_id), "page", "half a pa")
+    await explore.collect(40)
+    assert [one.query_id for one in await explore.records()] == [page.query_id]
+    assert await explore.dropped("explored_unreadable") == 1
+    assert await explore.redis.zcard(explore.keys.exploring(0)) == 0
