@@ -74,7 +74,13 @@ def settings(folder: Path, threads: int) -> Settings:
         data_dir=folder,
         policy=PolicySettings(threads=threads, max_new_tokens=8),
         learner=LearnerSettings(
-            queries_a_step=12, group=8, imitate_a_step=0, held_back_share=0.0, threads=threads
+            queries_a_step=12,
+            group=8,
+            imitate_a_step=0,
+            held_back_share=0.0,
+            threads=threads,
+            length_cost=0.0,  # TRL is paid the gain alone
+            repetition_cost=0.0,
         ),
     )
 
