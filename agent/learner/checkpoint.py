@@ -43,7 +43,7 @@ class Checkpoints:
 
     def save(self, progress: Progress, write: Callable[[Path], None]) -> Path:
         """Let ``write`` fill a folder, add the progress, make it the latest; return it."""
-        name = f"updates-{progress.updates:08d}"
+        name = self._name(progress.updates)
         draft, final = self.folder / f".{name}", self.folder / name
         for old in (draft, final):
             shutil.rmtree(old, ignore_errors=True)
@@ -71,6 +71,12 @@ class Checkpoints:
         except (OSError, msgspec.DecodeError) as error:
             raise Corrupt(f"checkpoint {folder}: {error}") from error
         return folder / "rllib", progress
+
+    def _name(self, updates: int) -> str:
+        """Return a name that is not the latest's: that one stays whole until the pointer moves."""
+        name, pointer = f"updates-{updates:08d}", self.folder / _LATEST
+        taken = pointer.exists() and pointer.read_text() == name
+        return f"{name}-again" if taken else name
 
     def _drop_old(self) -> None:
         kept = (self.folder / _LATEST).read_text()

@@ -76,11 +76,12 @@ def direct_episode(page: Explored, policy: Policy, baseline: Baseline) -> Single
 def split(episodes: Iterable[SingleAgentEpisode], *, learners: int) -> list[SingleAgentEpisode]:
     """Enter the share of each direct episode, as large as a group's; return the episodes of groups."""
     every = list(episodes)
-    groups = {episode.custom_data[GROUP] for episode in every}
+    of_groups = [episode for episode in every if DIRECT not in episode.custom_data]
+    groups = {episode.custom_data[GROUP] for episode in of_groups or every}
     for episode in every:
         if DIRECT in episode.custom_data:
             episode.custom_data[DIRECT].share = max(1, learners) / len(groups)
-    return [episode for episode in every if DIRECT not in episode.custom_data]
+    return of_groups
 
 
 @dataclass(frozen=True, kw_only=True)

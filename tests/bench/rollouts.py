@@ -80,6 +80,8 @@ def settings(folder: Path, threads: int) -> Settings:
             imitate_a_step=0,
             held_back_share=0.0,
             threads=threads,
+            length_cost=0.0,  # TRL is paid the gain alone
+            repetition_cost=0.0,
         ),
     )
 

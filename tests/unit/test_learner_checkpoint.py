@@ -43,6 +43,27 @@ def test_a_write_that_dies_leaves_the_former_one(tmp_path: Path) -> None:
     assert latest[1].updates == 1
 
 
+def test_writing_again_without_an_update_leaves_the_former_one_whole_until_the_new_one_is(
+    tmp_path: Path,
+) -> None:
+    checkpoints = Checkpoints(tmp_path)
+    seen: list[Progress] = []
+
+    def looks(path: Path) -> None:
+        write(path)
+        latest = checkpoints.latest()
+        assert latest is not None
+        seen.append(latest[1])
+
+    checkpoints.save(Progress(updates=5, version=1), write)
+    for version in (2, 3):
+        checkpoints.save(Progress(updates=5, version=version), looks)
+    assert [one.version for one in seen] == [1, 2]
+    latest = checkpoints.latest()
+    assert latest is not None
+    assert latest[1].version == 3
+
+
 def test_only_the_newest_two_are_kept(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path)
     for updates in range(1, 5):

@@ -99,9 +99,22 @@ def test_pages_beside_groups_change_nothing_of_the_groups_loss(policy: Policy) -
     beside = group_loss([*group, lone], policy)
     assert beside[0] == pytest.approx(alone[0])
     assert alone[1].item() == 0
-    # on policy: one of two groups, advantage .5
-    assert beside[1].item() == pytest.approx(-0.5 * 0.5 * sum(drawn.token_logprobs), rel=1e-4)
+    # on policy: as much as the one group has, advantage .5
+    assert beside[1].item() == pytest.approx(-0.5 * sum(drawn.token_logprobs), rel=1e-4)
     assert lone.custom_data[SHARE] == 0
+
+
+def test_a_page_weighs_as_much_as_a_group_and_pages_alone_weigh_one_together(policy: Policy) -> None:
+    pages = [direct_episode(explored(q), policy, Baseline()) for q in ("hose", "lamp", "sofa")]
+    own = tuple(policy.sample([Prompt(query="couch")], n=2, seed=1)[0])
+    groups = [
+        episodes_of(Rollout(prompt=Prompt(query=q), own=own, rewards=(0.1, 0.5)), policy) for q in ("a", "b")
+    ]
+    group_loss([*groups[0], *groups[1], *pages], policy)
+    of_group = sum(episode.custom_data[SHARE] for episode in groups[0])
+    assert [page.custom_data[DIRECT].share for page in pages] == [pytest.approx(of_group)] * 3
+    group_loss(pages, policy)
+    assert sum(page.custom_data[DIRECT].share for page in pages) == pytest.approx(1.0)
 
 
 def group_loss(episodes: list, policy: Policy) -> tuple[float, torch.Tensor]:  # type: ignore[type-arg]

@@ -90,8 +90,7 @@ async def _world(options: Options, settings: Settings) -> dict[str, Any]:
         log = read_clicks((options.clicks,), known_ids=set(titles)).clicks
         await catalogue.load(products, progress=lambda *_: None)
         world = World(log, redis, catalogue, own)
-        cut, end = (int(share * len(log)) for share in (options.judge_from, options.judge_to))
-        await _play(world, log, options.judge_from)
+        cut, end = await _play(world, log, options.judge_from), round(options.judge_to * len(log))
         before = log[:cut]
         frozen = Frozen(
             settings=own,
@@ -104,13 +103,15 @@ async def _world(options: Options, settings: Settings) -> dict[str, Any]:
         return {variant.name: await _variant(frozen, variant, options) for variant in options.variants}
 
 
-async def _play(world: World, log: Sequence[Click], judge_from: float) -> None:
+async def _play(world: World, log: Sequence[Click], judge_from: float) -> int:
+    """Play what comes before the judged part; return where that begins."""
     for span in spans(log, judge_from=judge_from):
         await world.play_until(span.at_ms)
         judged = await world.judge_moved()
         tell(f"played to click {span.first}, {judged} queries judged")
         if span.frozen:
-            return
+            return span.first
+    return len(log)
 
 
 async def _variant(frozen: Frozen, variant: Variant, options: Options) -> dict[str, Any]:
