@@ -6,7 +6,7 @@ import structlog
 from agent.learner.checkpoint import Progress
 from agent.learner.parts import Parts
 from agent.learner.rollout import Snapshot, prompt_for, rewards, snapshot
-from agent.policy.prompt import PROMPT_VERSION, Prompt
+from agent.policy.prompt import PROMPT_VERSION, Prompt, same_ground
 from agent.weights.registry import Registry
 from agent.weights.store import AdapterStore, Saved, State
 from agent.weights.verdict import Answer, Judge
@@ -69,7 +69,7 @@ class Publisher:
         queries = parts.pool.held(parts.settings.learner.gate_queries)
         frozen = await snapshot(parts.stores.evidence, queries, parts.totals, parts.settings)
         prompts = [prompt_for(q, parts.stores.index, parts.settings) for q in queries if frozen.judged(q)]
-        before = self._store.load(serving) if serving else self._base
+        before = self._store.load(serving) if serving and self._fits(serving) else self._base
         candidate = await self._answers(prompts, state, frozen)
         incumbent = await self._answers(prompts, before, frozen)
         await self._take_over(state)
@@ -78,6 +78,10 @@ class Publisher:
             msgspec.structs.replace(manifest, gate=verdict.figures, verdict=verdict.reason),
             verdict.admitted,
         )
+
+    def _fits(self, serving: Manifest) -> bool:
+        """Tell whether a version answers this policy's prompts: one of another model or prompt is no rival."""
+        return same_ground(serving.base_model, serving.prompt_version, self._parts.policy.base_model)
 
     async def _answers(self, prompts: list[Prompt], state: State, frozen: Snapshot) -> dict[str, Answer]:
         """Return the greedy rewrites under these weights, searched and scored."""

@@ -33,7 +33,7 @@ from agent.learner.publishing import Publisher
 from agent.learner.replay import QueryPool, Waiting, Weighing
 from agent.learner.vitals import Vitals
 from agent.policy.model import Policy
-from agent.policy.prompt import PROMPT_VERSION, Prompt
+from agent.policy.prompt import PROMPT_VERSION, Prompt, same_ground
 from agent.settings import Settings
 from agent.weights.registry import Registry
 from agent.weights.store import AdapterStore, Saved
@@ -251,7 +251,7 @@ class LearnerSession:
         log.info("learner.restored", updates=self.progress.updates, policy_version=self.progress.version)
 
     def _fits(self, base_model: str, prompt_version: str) -> bool:
-        return (base_model, prompt_version) == (self.policy.base_model, PROMPT_VERSION)
+        return same_ground(base_model, prompt_version, self.policy.base_model)
 
     def _restore_from(self, folder: str) -> None:
         self._algorithm.learner_group.restore_from_path(folder)

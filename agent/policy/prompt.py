@@ -36,6 +36,11 @@ MAX_EXAMPLE_TOKENS = 24
 """A longer example is left out: it would crowd out the others."""
 
 
+def same_ground(base_model: str, prompt_version: str, ours: str) -> bool:
+    """Tell whether weights that stand on this model and prompt fit the model ``ours`` as it is asked now."""
+    return (base_model, prompt_version) == (ours, PROMPT_VERSION)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Prompt:
     """One query to be rewritten."""

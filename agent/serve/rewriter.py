@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 from agent.errors import BadWeights, Transient
-from agent.policy.prompt import PROMPT_VERSION, Prompt
+from agent.policy.prompt import PROMPT_VERSION, Prompt, same_ground
 from agent.serve.asking import Kind, RewriteAsk
 from agent.serve.cache import RewriteCache
 from agent.serve.jobs import Job, Jobs
@@ -87,12 +87,13 @@ class Rewriter:
         """Take a version over, between two batches.
 
         Raises:
-            BadWeights: it does not fit the model; the former version goes on.
+            BadWeights: it does not fit the model or its prompt; the former version goes on.
         """
         policy = await self._loaded()
-        if manifest.base_model != policy.base_model:
-            ours = policy.base_model
-            raise BadWeights(f"version {manifest.version} stands on {manifest.base_model}, not on {ours}")
+        if not same_ground(manifest.base_model, manifest.prompt_version, policy.base_model):
+            theirs = f"{manifest.base_model} with prompt {manifest.prompt_version}"
+            ours = f"{policy.base_model} with prompt {PROMPT_VERSION}"
+            raise BadWeights(f"version {manifest.version} stands on {theirs}, not on {ours}")
         await self._in_compute(policy.load_adapter, state, manifest.version)
         VERSION.set(manifest.version)
 

@@ -12,6 +12,7 @@ import torch
 from redis.asyncio import Redis
 
 from agent.policy.model import Policy
+from agent.policy.prompt import PROMPT_VERSION
 from agent.retrieval.catalogue import Catalogue
 from agent.settings import Settings
 from agent.weights import AdapterStore, Registry
@@ -92,7 +93,7 @@ async def publish(settings: Settings, redis: Redis) -> int:
             version=version,
             parent=version - 1,
             base_model=policy.base_model,
-            prompt_version="v1",
+            prompt_version=PROMPT_VERSION,
             uri=saved.uri,
             sha256=saved.sha256,
             n_bytes=saved.n_bytes,

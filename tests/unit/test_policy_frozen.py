@@ -71,7 +71,8 @@ def assert_as_whole(policy: Policy, groups: list[Group]) -> None:
     expected, expected_slopes = gradients(made(), groups)
     torch.testing.assert_close(scores, expected, atol=1e-5, rtol=1e-5)
     for slope, other in zip(slopes, expected_slopes, strict=True):
-        torch.testing.assert_close(slope, other, atol=1e-4, rtol=1e-4)
+        # Sums in another order: single elements near 0 differ by more than the gradient does.
+        assert torch.linalg.norm(slope - other) <= 1e-4 * torch.linalg.norm(other)
 
 
 def test_scores_and_gradients_are_those_of_the_whole_model(policy: Policy) -> None:

@@ -60,12 +60,12 @@ def ask(query: str, kind: Kind = Kind.LIVE) -> RewriteAsk:
     return RewriteAsk(query=query, neighbours_seq=9, kind=kind)
 
 
-def manifest(version: int, base_model: str = "fake") -> Manifest:
+def manifest(version: int, base_model: str = "fake", prompt: str = PROMPT_VERSION) -> Manifest:
     return Manifest(
         version=version,
         parent=0,
         base_model=base_model,
-        prompt_version="v1",
+        prompt_version=prompt,
         uri="x",
         sha256="x",
         n_bytes=1,
@@ -146,6 +146,15 @@ async def test_weights_of_another_model_are_refused_and_the_former_go_on() -> No
         with pytest.raises(BadWeights, match="another"):
             await rewriter.apply(manifest(5, "another"), {})
         assert (await rewriter.rewrite(ask("couch"))).version == 0
+
+
+async def test_weights_that_learned_another_prompt_are_refused() -> None:
+    replica = Replica()
+    async with running(replica) as rewriter:
+        with pytest.raises(BadWeights, match="with prompt v0"):
+            await rewriter.apply(manifest(5, prompt="v0"), {})
+        await rewriter.apply(manifest(6), {})
+        assert (await rewriter.rewrite(ask("couch"))).version == 6
 
 
 async def test_a_batch_that_fails_fails_alone() -> None:
