@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from agent.errors import Permanent
+from agent.errors import Permanent, SearchFailed
 from agent.evaluate.clicklog import read_clicks
 from agent.evaluate.files import lines
 from agent.evaluate.judgments import read_judgments
@@ -139,7 +139,10 @@ async def _learn(session: LearnerSession, options: TrainOptions, on_progress: On
     before, rollouts, rewards = session.progress.updates, 0, list[float]()
     saved = None
     while (past_s := time.monotonic() - began_s) < end_s:
+        failed = session.failed_searches
         done = await session.train(max_s=min(SAVE_S, end_s - past_s))
+        if not done.updates and session.failed_searches > failed:
+            raise SearchFailed("OpenSearch gave no answer; the same command goes on from the last checkpoint")
         if not done.updates:
             raise Permanent("nothing to learn from: no query has a relevant object in the catalogue")
         rollouts += done.rollouts
