@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from agent.errors import Permanent
+from agent.errors import Permanent, SearchFailed
 from agent.evaluate.clicklog import read_clicks
 from agent.evaluate.files import lines
 from agent.evaluate.judgments import read_judgments
@@ -144,7 +144,10 @@ async def _learn(session: LearnerSession, options: TrainOptions, on_progress: On
         left = None if options.updates is None else before + options.updates - session.progress.updates
         if left == 0:
             break
+        failed = session.failed_searches
         done = await session.train(max_s=min(SAVE_S, end_s - past_s), max_updates=left)
+        if not done.updates and session.failed_searches > failed:
+            raise SearchFailed("OpenSearch gave no answer; the same command goes on from the last checkpoint")
         if not done.updates:
             raise Permanent("nothing to learn from: no query has a relevant object in the catalogue")
         rollouts += done.rollouts

@@ -119,6 +119,11 @@ class LearnerSession:
         """The learner's own policy; touch it only between two calls of this session."""
         return self.parts.policy
 
+    @property
+    def failed_searches(self) -> int:
+        """Steps that made no update because the catalogue gave no answer."""
+        return int(self._algorithm.env_runner.failed_searches)
+
     async def rewrite(self, prompts: list[Prompt]) -> list[Rewrite]:
         """Return the likeliest rewrite of each prompt under the weights as they are now."""
         groups = await self._compute(lambda: self.policy.sample(prompts, n=1, greedy=True))
