@@ -80,7 +80,7 @@ class Publisher:
         )
 
     def _fits(self, serving: Manifest) -> bool:
-        """Tell whether a version answers this policy's prompts: one of another model or prompt is no rival."""
+        """Tell whether a version answers these prompts: one of another model or prompt is no rival."""
         return same_ground(serving.base_model, serving.prompt_version, self._parts.policy.base_model)
 
     async def _answers(self, prompts: list[Prompt], state: State, frozen: Snapshot) -> dict[str, Answer]:

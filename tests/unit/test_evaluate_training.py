@@ -23,8 +23,8 @@ class Idle:
         self.failed_searches = 3
         self._outage = outage
 
-    async def train(self, *, max_s: float) -> Trained:
-        del max_s
+    async def train(self, *, max_s: float, max_updates: int | None) -> Trained:
+        del max_s, max_updates
         self.failed_searches += self._outage
         return Trained(updates=0, rollouts=0, reward=0.0, seconds=0.0)
 
