@@ -8,7 +8,7 @@ import torch
 from test_learner_learns import verdict
 from toy import GOOD_LETTER, QUERIES
 
-from agent.learner import runner
+from agent.learner import rolling
 from agent.learner.rollout import prompt_for, rewards
 from agent.learner.session import LearnerSession
 from agent.learner.vitals import Vitals
@@ -43,7 +43,7 @@ def shuffle_in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
         true = await rewards(catalogue, groups, *rest)  # type: ignore[arg-type]
         return {query: order.sample(some, len(some)) for query, some in true.items()}
 
-    monkeypatch.setattr(runner, "rewards", shuffled)
+    monkeypatch.setattr(rolling, "rewards", shuffled)
 
 
 @pytest.mark.parametrize("estimator", ["mixed", "gvpo", "oapl"])
@@ -85,7 +85,7 @@ async def test_queries_that_tell_nothing_are_drawn_again_and_less_often(
     async def one_tells(_: object, groups: Mapping[str, Sequence[str]], *__: object) -> object:
         return {q: [float(q == QUERIES[-1]) * i for i, _ in enumerate(some)] for q, some in groups.items()}
 
-    monkeypatch.setattr(runner, "rewards", one_tells)
+    monkeypatch.setattr(rolling, "rewards", one_tells)
     session = await build(queries_a_step=2, redraws=2)  # type: ignore[operator]
     await session.train(max_updates=1)
     drawn = [rollout.prompt.query for rollout in session._algorithm.env_runner.last]
