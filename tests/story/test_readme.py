@@ -77,6 +77,7 @@ def test_a_backtest_reads_a_log_and_reports(tmp_path: Path) -> None:
     assert report.with_suffix(".png").stat().st_size > 1000
 
 
+@pytest.mark.timeout(150)  # more than the command may take
 def test_a_missing_file_is_one_line_that_names_it() -> None:
     done = run("backtest", "--catalogue", "nowhere.jsonl", "--clicks", "nowhere.tsv", timeout_s=120)
     assert done.returncode == 1
