@@ -24,6 +24,7 @@ from feedback.keys import Keys
 from feedback.ledger import LedgerRow
 from feedback.ledger_days import last_rows
 from feedback.pages import DEPTH, Page
+from feedback.periodic import periodically
 from feedback.propensity import Examination, fit
 from feedback.records import Action, RankEstimate
 from feedback.settings import FeedbackSettings, RedisSettings
@@ -88,14 +89,8 @@ class RankEstimator:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Estimate until stopped; where Redis fails, the former estimate stands and the next turn tries."""
-        while not stop.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), self._settings.ranks_every_s)
-                break
-            try:
-                await self.step()
-            except REDIS_TRANSIENT as error:
-                log.warning("ranks.not_estimated", error=str(error)[:200])
+        every_s = self._settings.ranks_every_s
+        await periodically(self.step, every_s, stop, failed="ranks.not_estimated")
         with contextlib.suppress(*REDIS_TRANSIENT):
             await self._lease.release()
 

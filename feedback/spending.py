@@ -1,20 +1,17 @@
 """The cost of exploring, kept current for whoever watches the collector."""
 
 import asyncio
-import contextlib
 
-import structlog
 from redis.asyncio import Redis
 
 from feedback import metrics
 from feedback.clock import Clock
-from feedback.errors import REDIS_TRANSIENT
 from feedback.exploration import Cost, costs, seen_in
 from feedback.keys import Keys
 from feedback.ledger_days import last_rows
+from feedback.periodic import periodically
 from feedback.settings import FeedbackSettings
 
-log = structlog.get_logger(__name__)
 DAYS = 7
 """That a report looks back, unless it is told otherwise."""
 
@@ -38,14 +35,8 @@ class Spending:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Report until stopped; where Redis fails, the former figures stand."""
-        while not stop.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), self._settings.ranks_every_s)
-                break
-            try:
-                await self.step()
-            except REDIS_TRANSIENT as error:
-                log.warning("exploration.not_reported", error=str(error)[:200])
+        every_s = self._settings.ranks_every_s
+        await periodically(self.step, every_s, stop, failed="exploration.not_reported")
 
     async def step(self) -> list[Cost]:
         """Report once; return the figures."""

@@ -71,9 +71,10 @@ class Policy:
         for form in Form:
             places = [i for i, prompt in enumerate(prompts) if prompt.form is form]
             draw = self._draw(form, generator, greedy=greedy)
+            listener = None if greedy else self._listener(form)  # what judges is not scored afterwards
             for some in (places[i : i + ROWS] for i in range(0, len(places), ROWS)):
                 asked = [self.encoder.prompt(prompts[i]) for i in some]
-                groups = sampling.sample(self.lm, self._prefix(form), asked, n, draw, self._listener(form))
+                groups = sampling.sample(self.lm, self._prefix(form), asked, n, draw, listener)
                 rewrites |= {i: [self._rewrite(one) for one in g] for i, g in zip(some, groups, strict=True)}
         return [rewrites[i] for i in range(len(prompts))]
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from agent.settings import VerifySettings
-from agent.verify.posterior import Moves, Posterior, by_rates, by_shares, lift_bound, moves
+from agent.verify.posterior import Moves, Posterior, by_rates, by_shares, lift_bound
 from agent.verify.prior import Prior
 from agent.verify.shop import Observed, Shop, actions_of
 from feedback.evidence import FOLDS, Fold
-from feedback.reward import attractiveness
+from feedback.reward import attractiveness, moves
 
 NOTHING = Posterior(mean=0.0, sd=0.0, p_harm=0.0)
 """Of adding nothing."""

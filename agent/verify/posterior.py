@@ -6,7 +6,7 @@ logged pages it is a sum over objects of their rates, each with a gamma prior at
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from scipy.special import betainc, ndtr
@@ -15,7 +15,6 @@ from scipy.stats import beta
 from agent.verify.prior import Prior
 from agent.verify.shop import Actions, Elsewhere
 from feedback.evidence import Fold, ObjectEvidence
-from feedback.reward import discount
 
 Moves = Mapping[str, float]
 """By object_id, the discount at its new rank minus that at its old one; only what moved."""
@@ -31,17 +30,6 @@ class Posterior:
     sd: float
     p_harm: float
     """Chance that the gain is below 0; exactly 0 where nothing moves down, 1 where the mean does."""
-
-
-def moves(raw_ids: Sequence[str], other_ids: Sequence[str], depth: int) -> dict[str, float]:
-    """Return what each object whose rank differs gains or loses by its new rank."""
-    raw, other = _values(raw_ids[:depth]), _values(other_ids[:depth])
-    differences = {d: other.get(d, 0.0) - raw.get(d, 0.0) for d in {**raw, **other}}
-    return {d: w for d, w in differences.items() if w != 0}
-
-
-def _values(object_ids: Sequence[str]) -> dict[str, float]:
-    return {d: discount(rank) for rank, d in enumerate(dict.fromkeys(object_ids), start=1)}
 
 
 def by_shares(

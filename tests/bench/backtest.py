@@ -8,18 +8,17 @@ import argparse
 import asyncio
 import json
 import sys
-import tempfile
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from agent.demo.stack import Stack, start_opensearch, start_redis
 from agent.evaluate.backtest import BacktestOptions, run_backtest
 from agent.evaluate.report import Report
 from agent.logs import configure
 from agent.settings import LogSettings, Settings
+from tests.bench.servers import servers
 from tests.service.backtest_log import asked, catalogue, clicks
 
 OWN_CLICKS = 2000
@@ -50,19 +49,15 @@ def main() -> int:
 
 def run(given: argparse.Namespace) -> Report:
     """Play the log against servers of its own."""
-    with tempfile.TemporaryDirectory() as folder, Stack() as stack:
+    with servers() as (folder, redis, opensearch):
         own = given.catalogue is None
         learn_s = given.learn_s if given.learn_s is not None else 0.0 if own else 600.0
         options = BacktestOptions(
-            catalogue=given.catalogue or catalogue(Path(folder)),
+            catalogue=given.catalogue or catalogue(folder),
             clicks=tuple(given.clicks)
-            or (clicks(Path(folder), n=OWN_CLICKS, click=partial(asked, fresh_from=FRESH_FROM)),),
+            or (clicks(folder, n=OWN_CLICKS, click=partial(asked, fresh_from=FRESH_FROM)),),
             judge_from=given.judge_from,
             learn_s=learn_s,
-        )
-        redis, opensearch = stack.start(
-            partial(start_redis, stack.folder, spawn=stack.spawn),
-            partial(start_opensearch, stack.folder, spawn=stack.spawn),
         )
         settings = Settings.model_validate(
             {

@@ -11,7 +11,6 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +24,11 @@ from agent.demo.shop.changes import (
     turned,
     without_department,
 )
-from agent.demo.stack import Service, Stack, start_opensearch, start_redis
+from agent.demo.stack import Service
 from agent.evaluate.backtest_policy import learning_policy
 from agent.logs import configure
 from agent.settings import LogSettings, Settings
+from tests.bench.servers import servers
 from tests.service.drift_panel import HEADLINE, Point, mean_after, recovery
 from tests.service.drift_policy import AheadOfTime, LearningWords
 from tests.service.drift_world import FROZEN, LEARNING, MEMORY, DriftWorld
@@ -56,13 +56,9 @@ def main() -> int:
     parser.add_argument("--plot", type=Path, help="write the curves there, as PNG")
     given = parser.parse_args()
     configure(LogSettings(level="warning"), process="bench")
-    with Stack() as stack:
-        services = stack.start(
-            partial(start_redis, stack.folder, spawn=stack.spawn),
-            partial(start_opensearch, stack.folder, spawn=stack.spawn),
-        )
+    with servers() as (folder, *services):
         runs = [
-            asyncio.run(run(given, change, seed, stack.folder, services))
+            asyncio.run(run(given, change, seed, folder, services))
             for change in given.change
             for seed in given.seeds
         ]

@@ -11,16 +11,16 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from agent.demo import profile
 from agent.demo.shop import Population, make_shop
-from agent.demo.stack import Service, Stack, start_opensearch, start_redis
+from agent.demo.stack import Service
 from agent.logs import configure
 from agent.settings import LogSettings, Settings
+from tests.bench.servers import servers
 from tests.service.null_worlds import ByPopularity, ByRank, null_figures
 from tests.service.virtual_shop import virtual_shop
 
@@ -38,13 +38,9 @@ def main() -> int:
     parser.add_argument("--versions", type=int, default=20, help="of noise, that ask to be released")
     given = parser.parse_args()
     configure(LogSettings(level="warning"), process="bench")
-    with Stack() as stack:
-        services = stack.start(
-            partial(start_redis, stack.folder, spawn=stack.spawn),
-            partial(start_opensearch, stack.folder, spawn=stack.spawn),
-        )
+    with servers() as (folder, *services):
         runs = [
-            asyncio.run(run(given, world, seed, stack.folder, services))
+            asyncio.run(run(given, world, seed, folder, services))
             for world in given.worlds
             for seed in given.seeds
         ]

@@ -10,7 +10,6 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,10 @@ from agent.demo import profile
 from agent.demo.measure import summary
 from agent.demo.shop import Population, make_shop, never_asked
 from agent.demo.shop.queries import asked
-from agent.demo.stack import Service, Stack, start_opensearch, start_redis
+from agent.demo.stack import Service
 from agent.logs import configure
 from agent.settings import LogSettings, Settings
+from tests.bench.servers import servers
 from tests.service.null_worlds import ByPopularity, ByRank
 from tests.service.virtual_shop import virtual_shop
 
@@ -43,15 +43,11 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=SHOPPING_S, help="virtual, of shopping")
     given = parser.parse_args()
     configure(LogSettings(level="warning"), process="bench")
-    with Stack() as stack:
-        services = stack.start(
-            partial(start_redis, stack.folder, spawn=stack.spawn),
-            partial(start_opensearch, stack.folder, spawn=stack.spawn),
-        )
+    with servers() as (folder, *services):
         runs = [
             asyncio.run(
                 run(
-                    stack.folder,
+                    folder,
                     services,
                     SHOPPERS[given.shoppers](make_shop(shop), seed),
                     shop,

@@ -12,9 +12,6 @@ from feedback.records import Rewrite
 from feedback.text import normalise
 from tests.service.virtual_shop import VirtualShop
 
-AT_ONCE = 32
-"""Queries in one batch of the model: hundreds at once would take gigabytes."""
-
 
 class AheadOfTime:
     """A rewriter whose words were written before they are asked for; silent until then."""
@@ -52,9 +49,7 @@ class LearningWords:
         await self._learning.learn(seconds)
         known = self._shop.parts.known
         await known.refresh()
-        for start in range(0, len(queries), AT_ONCE):
-            some = queries[start : start + AT_ONCE]
-            self._ahead.put(some, await self._learning.rewrite(some, known.index))
+        self._ahead.put(queries, await self._learning.rewrite(queries, known.index))
 
     def proven(self, query: str) -> Rewrite | None:
         """Return the serving version's rewrite; None where it must not answer."""

@@ -4,12 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from agent.demo import profile
 from agent.demo.shop.changes import left, opened, renamed
-from agent.demo.stack import Service
 from agent.settings import Settings
 from tests.service.drift_world import FROZEN, LEARNING, MEMORY, DriftWorld
-from tests.service.virtual_shop import virtual_shop
+from tests.service.virtual_shop import settings_at, virtual_shop
 
 SEED = 0
 IMPRESSIONS = 1_000
@@ -17,16 +15,8 @@ IMPRESSIONS = 1_000
 
 @pytest.fixture
 def settings(redis_url: str, opensearch_url: str, tmp_path: Path) -> Settings:
-    opensearch, redis = (
-        Service(name=name, url=url, kind="given", version="", note="")
-        for name, url in (("opensearch", opensearch_url), ("redis", redis_url))
-    )
-    tree = profile.settings(
-        run="drift-world", folder=tmp_path, port=0, opensearch=opensearch, redis=redis, ray=""
-    )
-    tree["serve"] |= {"pool_samples": 0}
-    tree["verify"] |= {"batch": 512}
-    return Settings.model_validate(tree)
+    own = settings_at("drift-world", tmp_path, redis_url=redis_url, opensearch_url=opensearch_url)
+    return own.model_copy(update={"verify": own.verify.model_copy(update={"batch": 512})})
 
 
 @pytest.mark.timeout(240)

@@ -4,13 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from agent.demo import profile
 from agent.demo.shop import Population, make_shop
 from agent.demo.shop.queries import asked
-from agent.demo.stack import Service
 from agent.settings import Settings
 from tests.service.null_worlds import ByPopularity, ByRank, null_figures
-from tests.service.virtual_shop import virtual_shop
+from tests.service.virtual_shop import settings_at, virtual_shop
 
 SHOP_SEED, SEED = 5, 0
 SECONDS = 60.0
@@ -23,13 +21,7 @@ RARE = 3.3
 
 @pytest.fixture
 def settings(redis_url: str, opensearch_url: str, tmp_path: Path) -> Settings:
-    opensearch, redis = (
-        Service(name=name, url=url, kind="given", version="", note="")
-        for name, url in (("opensearch", opensearch_url), ("redis", redis_url))
-    )
-    tree = profile.settings(run=TENANT, folder=tmp_path, port=0, opensearch=opensearch, redis=redis, ray="")
-    tree["serve"] |= {"pool_samples": 0}
-    return Settings.model_validate(tree)
+    return settings_at(TENANT, tmp_path, redis_url=redis_url, opensearch_url=opensearch_url)
 
 
 @pytest.mark.timeout(180)

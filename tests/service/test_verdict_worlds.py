@@ -5,16 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from agent.demo import profile
 from agent.demo.shop import Population, make_shop
 from agent.demo.shop.queries import asked
-from agent.demo.stack import Service
 from agent.learner.rollout import rewards, snapshot
 from agent.settings import Settings
 from feedback.evidence import EvidenceReader
 from feedback.stores import connect
 from feedback.text import normalise
-from tests.service.virtual_shop import VirtualShop, virtual_shop
+from tests.service.virtual_shop import VirtualShop, settings_at, virtual_shop
 
 SHOP_SEED, SEED = 5, 0
 LONGER = 90.0
@@ -24,13 +22,7 @@ TENANT = "verdict-worlds"
 
 @pytest.fixture
 def settings(redis_url: str, opensearch_url: str, tmp_path: Path) -> Settings:
-    opensearch, redis = (
-        Service(name=name, url=url, kind="given", version="", note="")
-        for name, url in (("opensearch", opensearch_url), ("redis", redis_url))
-    )
-    tree = profile.settings(run=TENANT, folder=tmp_path, port=0, opensearch=opensearch, redis=redis, ray="")
-    tree["serve"] |= {"pool_samples": 0}
-    return Settings.model_validate(tree)
+    return settings_at(TENANT, tmp_path, redis_url=redis_url, opensearch_url=opensearch_url)
 
 
 @pytest.mark.timeout(180)

@@ -11,14 +11,17 @@ import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import httpx
 from redis.asyncio import Redis
 
+from agent.demo import profile
 from agent.demo.client import Gateway
 from agent.demo.measure import Judge, Judged
 from agent.demo.profile import VISITS_PER_S
 from agent.demo.shop import Population, Product, Query, Visit
+from agent.demo.stack import Service
 from agent.demo.traffic import THINK_S, Tally, look
 from agent.retrieval import Catalogue
 from agent.serve.asking import RewriteAsk, RewriterClient
@@ -40,6 +43,17 @@ START_MS = 1_795_426_200_000
 TICK_S = 0.25
 VERIFY_EVERY = 4
 """Ticks between two passes of the verifier."""
+
+
+def settings_at(tenant: str, folder: Path, *, redis_url: str, opensearch_url: str) -> Settings:
+    """Return the demo's settings on given servers, for a shop without its model."""
+    opensearch, redis = (
+        Service(name=name, url=url, kind="given", version="", note="")
+        for name, url in (("opensearch", opensearch_url), ("redis", redis_url))
+    )
+    tree = profile.settings(run=tenant, folder=folder, port=0, opensearch=opensearch, redis=redis, ray="")
+    tree["serve"] |= {"pool_samples": 0}
+    return Settings.model_validate(tree)
 
 
 class SilentRewriter:

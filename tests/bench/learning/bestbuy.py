@@ -10,12 +10,10 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from agent.demo.stack import Stack, start_opensearch, start_redis
 from agent.evaluate.backtest import places
 from agent.evaluate.backtest_answers import Answerer, RememberedSearch
 from agent.evaluate.backtest_figures import Past, Row, rows
@@ -34,6 +32,7 @@ from feedback.records import Rewrite
 from tests.bench.learning.figures import Judged, summary
 from tests.bench.learning.variants import Variant, changed
 from tests.bench.progress import tell
+from tests.bench.servers import servers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,11 +68,7 @@ class Frozen:
 def run(options: Options) -> dict[str, Any]:
     """Play, learn, judge; the servers are started and ended here."""
     began_s = time.monotonic()
-    with Stack() as stack:
-        redis, opensearch = stack.start(
-            partial(start_redis, stack.folder, spawn=stack.spawn),
-            partial(start_opensearch, stack.folder, spawn=stack.spawn),
-        )
+    with servers() as (_, redis, opensearch):
         tree = {"redis": {"state_url": redis.url}, "opensearch": {"url": opensearch.url}}
         found = {
             name: asyncio.run(_world(options, Settings.model_validate(changed(tree, differing))))

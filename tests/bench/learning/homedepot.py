@@ -6,13 +6,10 @@ of one click model did whose wishes are those labels. All are judged on labels o
 
 import random
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agent.demo.stack import Stack, start_opensearch, start_redis
 from agent.evaluate.backtest_answers import RememberedSearch
 from agent.evaluate.baselines import ClickMemory, Popularity, rewritten
 from agent.evaluate.files import lines
@@ -34,6 +31,7 @@ from tests.bench.learning.shopping import Shelf
 from tests.bench.learning.worker import Task, tell, write
 from tests.bench.learning.worlds import Taught, taught
 from tests.bench.propensity import MODELS
+from tests.bench.servers import servers
 
 NAME = "homedepot"
 RELEVANT_FROM = 2.33
@@ -51,18 +49,14 @@ async def run(options: Options) -> dict[str, Any]:
     Raises:
         Permanent: the data set is not there.
     """
-    with Stack() as stack, tempfile.TemporaryDirectory() as temporary:
-        redis, search = stack.start(
-            partial(start_redis, stack.folder, spawn=stack.spawn),
-            partial(start_opensearch, stack.folder, options.opensearch, spawn=stack.spawn),
-        )
+    with servers(opensearch=options.opensearch) as (folder, redis, search):
         chosen: dict[str, Any] = {
             "redis": {"state_url": redis.url},
             "opensearch": {"url": search.url, "fields": ["title"]},
             "policy": {"neighbours": 0, "model": options.model},
             "learner": LEARNER,
         }
-        table = Homedepot(options, chosen, Path(temporary))
+        table = Homedepot(options, chosen, folder)
         return {"opensearch": search.note, **await table.figures()}
 
 
