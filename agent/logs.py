@@ -5,7 +5,7 @@ import sys
 
 import structlog
 
-from agent.settings import LogSettings
+from agent.sections import LogSettings
 
 
 def configure(settings: LogSettings, *, process: str) -> None:

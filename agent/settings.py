@@ -9,241 +9,30 @@ import os
 import tomllib
 from collections.abc import Set as AbstractSet
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 from typing_extensions import override
 
 from agent.errors import Permanent
+from agent.sections import (
+    LearnerSettings,
+    LogSettings,
+    OpenSearchSettings,
+    PlanSettings,
+    PolicySettings,
+    ReleaseSettings,
+    ServeSettings,
+    VerifySettings,
+    WeightsSettings,
+)
 from feedback.keys import Keys
-from feedback.records import Band
 from feedback.settings import FeedbackSettings, RedisSettings, Section
 
 PREFIX = "UNSEEN_"
 OUTSIDE_THE_TREE = {"UNSEEN_CONFIG", "UNSEEN_STACK_ID", "UNSEEN_CACHE_DIR"}
 """Variables with our prefix that are no settings."""
-
-
-class OpenSearchSettings(Section):
-    """The shop's search engine and its own query."""
-
-    url: str = "http://127.0.0.1:9200"
-    background_url: str = ""
-    """For verifier, learner and filling; empty: the shoppers' one."""
-    index: str = "products"
-    fields: tuple[str, ...] = ("title^3", "category", "description")
-    """What the shop's own multi_match clause searches."""
-    operator: Literal["or", "and"] = "or"
-    timeout_s: float = Field(5.0, gt=0)
-    background_concurrency: int = Field(2, ge=1)
-    """Background requests at a time; it shrinks on 429 and on rising latency."""
-
-
-class PlanSettings(Section):
-    """Forms and limits of a rewrite in the query."""
-
-    weight: float = Field(0.7, gt=0, le=1)
-    """Of an added term against the shop's own clause."""
-    own_weight: float = Field(0.5, ge=0, le=1)
-    """Of the shopper's own words in the form *instead*."""
-    instead_from_words: int = Field(12, ge=3)
-    """A request of at least so many words is rewritten as a whole."""
-    max_terms: int = Field(8, ge=1)
-    max_chars: int = Field(80, ge=8)
-
-
-class PolicySettings(Section):
-    """The language model."""
-
-    model: str = "smollm2"
-    """``smollm2`` (the wheel's SmolLM2-135M-Instruct), ``tiny`` (random, for tests) or a path or name."""
-    temperature: float = Field(0.8, gt=0)
-    max_new_tokens: int = Field(8, ge=1, le=64)
-    long_max_new_tokens: int = Field(16, ge=1, le=64)
-    lora_rank: int = Field(16, ge=1)
-    lora_layers: int = Field(8, ge=1)
-    """The top layers that learn."""
-    neighbours: int = Field(4, ge=0, le=16)
-    """Asked queries with their verified rewrites that stand in the prompt."""
-    threads: int = Field(1, ge=1)
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """``auto``: a CUDA GPU where a process has one, else the CPU."""
-    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the frozen model; the adapter is float32 in any case. ``auto``: bfloat16 on a GPU that has it."""
-
-
-class ServeSettings(Section):
-    """Gateway, ladder and arms."""
-
-    host: str = "127.0.0.1"
-    port: int = Field(8000, ge=0, le=65_535)
-    deadline_s: float = Field(0.25, gt=0)
-    """For a live rewrite; past it the shopper gets the raw query's results."""
-    cache_ttl_s: float = Field(86_400, gt=0)
-    holdback_share: float = Field(0.1, ge=0, lt=1)
-    explore_share: float = Field(0.1, ge=0, lt=1)
-    """Of all searches, at most, that may be tried out; where in the traffic follows from how thin the
-    evidence is."""
-    explore_most: float = Field(0.5, ge=0, le=1)
-    """Of one query's searches, at most."""
-    explore_prior_searches: float = Field(8.0, gt=0)
-    """Effective searches at which a query's doubt is down to .7 of that of a query nobody asked."""
-    explore_weight: dict[Band, Annotated[float, Field(ge=0)]] = dict.fromkeys(Band, 1.0)
-    """Of the share, how much goes to searches of queries of the head, torso and tail (see
-    feedback.head_searches), beside what their doubt says."""
-    raw_share: float = Field(0.1, ge=0, lt=1)
-    """Of the searches for a query with a verified rewrite that get raw at least, so that it can be judged
-    again."""
-    raw_examinations: float = Field(20.0, ge=0)
-    """Raw pages a half-life that such a query gets, if traffic allows; 0: the share stays as it is."""
-    most_raw_share: float = Field(0.5, ge=0, lt=1)
-    """That this may take of the query's searches."""
-    nearest_similarity: float = Field(0.4, gt=0, le=1)
-    """Character trigrams in common (Jaccard) with an asked query, from which its words and its verified
-    rewrite are taken over; chosen on a click log's eighth and ninth tenth, where .3 to .5 differ by .01."""
-    lent_similarity: float = Field(1.0, gt=0, le=1)
-    """From which judged queries lend the words on which they agree; 1: never."""
-    min_policy_gain: float | None = None
-    """Gain over raw (DCG, mean over the gate's held-back queries) that the serving version's lower bound must
-    exceed before shoppers outside the explore arm get its words; None: any version answers, the base too."""
-    replicas: int = Field(1, ge=1)
-    batch: int = Field(8, ge=1)
-    impression_buffer: int = Field(10_000, ge=1)
-    pool_samples: int = Field(4, ge=0, le=16)
-    """Sampled ahead for a query, when idle, for the explore arm to draw from; 0 makes none."""
-    lists_max_age_s: float = Field(600, ge=0)
-    """How long the explore arm takes it for granted which page a rewrite finds that it did not draw."""
-    poll_s: float = Field(0.5, gt=0)
-
-    @model_validator(mode="after")
-    def _arms_fit(self) -> Self:
-        if self.holdback_share + self.explore_share > 1:
-            raise ValueError("holdback_share and explore_share are more than 1 together")
-        if missing := [band.value for band in Band if band not in self.explore_weight]:
-            raise ValueError(f"explore_weight: names no weight for {', '.join(missing)}")
-        return self
-
-
-class VerifySettings(Section):
-    """The verifier."""
-
-    candidates: int = Field(12, ge=1)
-    """Tried for a query, besides adding nothing."""
-    paired: int = Field(5, ge=0)
-    """Of those, the best supported, whose words are also tried two by two; 0: none. Chosen on the seventh to
-    ninth tenth of a click log."""
-    depth: int = Field(10, ge=1)
-    """Ranks that count."""
-    max_harm: float = Field(0.02, gt=0, lt=1)
-    """Mean posterior probability of harm over everything served (false-discovery rule)."""
-    prior_examinations: float = Field(4.0, gt=0)
-    """Alpha of the shrinkage of an object's attractiveness to the shop's mean."""
-    min_lift: float = Field(2.0, ge=0)
-    """Lower bound of an object's rate for the query over its rate elsewhere, from which it counts."""
-    batch: int = Field(64, ge=1)
-    """Queries a pass judges."""
-    idle_s: float = Field(0.5, gt=0)
-
-
-class LearnerSettings(Section):
-    """The learner."""
-
-    queries_a_step: int = Field(12, ge=1)
-    group: int = Field(6, ge=1)
-    """Own samples a query."""
-    depth: int = Field(10, ge=1, le=1000)
-    """Ranks that the reward counts. Pages teach of the first one only; labels teach of deeper ranks too."""
-    lr: float = Field(5e-4, gt=0)
-    estimator: Literal["mixed", "gvpo", "oapl"] = "mixed"
-    """How a group's rewards become a gradient: see ``agent/learner/loss.py`` and ``challengers.py``."""
-    estimator_beta: float = Field(0.1, gt=0)
-    """Pull to the policy that sampled, in ``gvpo`` and ``oapl``; in units of ``imitation_scale``."""
-    teachers: Literal["both", "own", "candidates"] = "both"
-    """``own``: verified rewrites teach nothing; ``candidates``: the policy's own samples are not drawn."""
-    distinct_samples: bool = False
-    """A text that a group drew more than once counts once, not as often as it was drawn."""
-    imitation_scale: float = Field(0.2, gt=0)
-    """Posterior gain at which a verified candidate has full weight."""
-    imitate_a_step: int = Field(20, ge=0)
-    """Further queries a step whose group is the verified rewrite alone: cheap, and the first teacher."""
-    silent_share: float = Field(0.25, ge=0, le=1)
-    """Of those, queries to which nothing is to be added."""
-    silence_weight: float = Field(0.1, ge=0, le=1)
-    """Of a verified empty rewrite, in place of its gain."""
-    direct_a_step: int = Field(0, ge=0)
-    """Pages of the explore arm mixed into a step, each with the weight of a group; 0: what shoppers prefer
-    there does not teach."""
-    direct_max_versions: int = Field(100, ge=0)
-    """A page whose rewrite is of a version further off from ours is dropped."""
-    direct_max_age_s: float = Field(2 * 86_400, gt=0)
-    """A page shown longer ago is dropped."""
-    direct_min_effective: float = Field(0.2, ge=0, le=1)
-    """Effective sample size over pages of a step, below which its pages are left out."""
-    fresh_share: float = Field(0.7, ge=0, le=1)
-    """Of a step's queries, those whose evidence moved; the others keep what is known."""
-    redraws: int = Field(2, ge=0)
-    """Times in a step that queries without any difference in their group are replaced by others."""
-    precise_from: float = Field(8.0, gt=0)
-    """Observations (examinations of a query's page, or clicks) at which replay draws a query half as often as
-    one of endless evidence."""
-    dull_floor: float = Field(0.125, gt=0, le=1)
-    """Least share of its weight in replay that is left to a query whose groups showed no difference; each
-    such group halves it, one that does or newer evidence restores it. 1: no query is drawn less."""
-    free_words: int = Field(3, ge=0)
-    """Of a rewrite, that cost nothing."""
-    length_cost: float = Field(0.002, ge=0)
-    """Of every further word, in DCG."""
-    repetition_cost: float = Field(0.01, ge=0)
-    """Of a rewrite that only repeats itself or the query, in DCG; in part by the share of such words."""
-    watch_every: int = Field(20, ge=1)
-    """Updates between two measurements of the divergence from the base model."""
-    watch_groups: int = Field(4, ge=1)
-    """Groups of own samples that it is measured on."""
-    max_divergence: float = Field(6.0, gt=0)
-    """Nats a token from the base model, above which the adapter is scaled back towards it."""
-    gate_queries: int = Field(24, ge=1)
-    """Held-back queries that a candidate version is judged on."""
-    lease_s: float = Field(30.0, gt=0)
-    """How long a dead learner keeps its lease."""
-    idle_s: float = Field(0.5, gt=0)
-    """Between two looks for evidence while there is none."""
-    publish_every: int = Field(5, ge=1)
-    """Updates between two candidate versions."""
-    held_back_share: float = Field(0.1, ge=0, lt=1)
-    """Of the query clusters: the gate's, kept out of learning."""
-    nice: int = Field(19, ge=0, le=19)
-    threads: int = Field(1, ge=1)
-    learners: int = Field(0, ge=0)
-    """Remote RLlib learners; 0 learns in the process."""
-    runners: int = Field(0, ge=0)
-    """Remote environment runners, which write and search; 0: the process does."""
-    ray_address: str = "local"
-    """``local`` starts a small Ray of its own; ``auto`` or an address joins a cluster."""
-
-
-class ReleaseSettings(Section):
-    """The gate."""
-
-    margin: float = Field(0.01, ge=0)
-    """A version may be so much worse than the serving one on held-back clusters (DCG)."""
-    min_queries: int = Field(8, ge=1)
-    """Held-back queries below which the gate checks only soundness."""
-    keep_versions: int = Field(20, ge=2)
-
-
-class WeightsSettings(Section):
-    """Where adapters lie."""
-
-    folder: str = ""
-    """Empty: ``weights`` in the data folder."""
-
-
-class LogSettings(Section):
-    """Logs."""
-
-    format: Literal["console", "json"] = "console"
-    level: Literal["debug", "info", "warning", "error"] = "info"
 
 
 class Settings(BaseSettings):

@@ -17,7 +17,7 @@ from agent.evaluate.metrics import ndcg
 from agent.evaluate.synonyms import Synonyms
 from agent.policy.plan import Plan
 from agent.retrieval import Catalogue, Results
-from agent.settings import PlanSettings
+from agent.sections import PlanSettings
 from feedback.text import normalise
 
 AT_A_TIME = 16

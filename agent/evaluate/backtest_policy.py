@@ -19,7 +19,8 @@ from agent.policy.plan import form_of
 from agent.policy.prompt import Prompt
 from agent.release.gate import Gate
 from agent.retrieval import Catalogue
-from agent.settings import Settings, WeightsSettings
+from agent.sections import WeightsSettings
+from agent.settings import Settings
 from agent.weights.store import AdapterStore
 from feedback.clock import ManualClock
 from feedback.evidence import EvidenceReader

@@ -15,7 +15,7 @@ from agent.evaluate.metrics import DEPTH, RECALL_DEPTH, by_score
 from agent.evaluate.words import stem, words
 from agent.policy.plan import Plan, plan
 from agent.retrieval.results import Results
-from agent.settings import PlanSettings
+from agent.sections import PlanSettings
 from feedback.text import normalise
 
 Clicks = Mapping[str, Mapping[str, float]]

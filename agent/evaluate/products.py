@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from agent.retrieval import Catalogue
 from agent.retrieval.lines import Document, documents
-from agent.settings import OpenSearchSettings
+from agent.sections import OpenSearchSettings
 
 OnProgress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is (0: unknown)."""

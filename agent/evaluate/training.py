@@ -21,7 +21,8 @@ from agent.evaluate.judgments import read_judgments
 from agent.evaluate.products import OnProgress, indexed
 from agent.learner.parts import EvidenceSource, Stores
 from agent.learner.session import LearnerSession
-from agent.settings import Settings, WeightsSettings
+from agent.sections import WeightsSettings
+from agent.settings import Settings
 from feedback.clock import wall_clock
 from feedback.evidence import Fold, Head, Moved, ObjectEvidence, QueryEvidence, ShopTotals
 from feedback.keys import Keys

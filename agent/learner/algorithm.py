@@ -32,7 +32,8 @@ from agent.learner.module import RewriteModule
 from agent.learner.runner import RewriteRunner
 from agent.learner.shards import WholeGroups
 from agent.policy.device import device_of
-from agent.settings import LearnerSettings, Settings
+from agent.sections import LearnerSettings
+from agent.settings import Settings
 
 GRAD_CLIP = 1.0
 HAND_ON_TIMEOUT_S = 60.0

@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from agent.learner.loss import Targets, leave_one_out, mixed_group_loss, of_rewrites
-from agent.settings import LearnerSettings
+from agent.sections import LearnerSettings
 
 Loss = Callable[[Tensor, Tensor, Targets], Tensor]
 Advantages = Callable[[Sequence[float], Sequence[int]], list[float]]

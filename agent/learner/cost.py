@@ -5,7 +5,7 @@ cost keeps the policy from writing it.
 """
 
 from agent.policy.prompt import Prompt
-from agent.settings import LearnerSettings
+from agent.sections import LearnerSettings
 from feedback.records import Form
 from feedback.text import normalise
 

@@ -17,7 +17,7 @@ from agent.learner.clusters import Clusters
 from agent.learner.replay import SEGMENT
 from agent.policy.model import Policy
 from agent.policy.prompt import PROMPT_VERSION
-from agent.settings import LearnerSettings
+from agent.sections import LearnerSettings
 from feedback.clock import Clock
 from feedback.keys import Keys
 from feedback.records import Explored

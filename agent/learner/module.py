@@ -13,7 +13,7 @@ from agent.learner.parts import parts_of
 from agent.policy.attention import Branches
 from agent.policy.model import Policy
 from agent.policy.pack import Packed
-from agent.settings import PolicySettings
+from agent.sections import PolicySettings
 
 LOGPROBS = "logprobs"
 ROWS = 8

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 
 import ray
 
-from agent.settings import LearnerSettings, Settings
+from agent.sections import LearnerSettings
+from agent.settings import Settings
 
 OBJECT_STORE_BYTES = 80 * 1024 * 1024  # Ray's least is 75 MiB
 _QUIET = {

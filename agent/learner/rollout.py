@@ -14,7 +14,8 @@ from agent.learner.replay import SEGMENT, observations
 from agent.policy.plan import Plan, form_of, plan
 from agent.policy.prompt import Prompt
 from agent.retrieval.results import Results
-from agent.settings import LearnerSettings, Settings
+from agent.sections import LearnerSettings
+from agent.settings import Settings
 from feedback.evidence import QueryEvidence, ShopTotals
 from feedback.neighbours import VerifiedIndex
 from feedback.records import Rewrite

@@ -18,7 +18,7 @@ from agent.policy.device import device_of, dtype_of
 from agent.policy.frozen import Frozen, Listening
 from agent.policy.pack import Group, Packed, pack, packed_logprobs, whole_hidden
 from agent.policy.prompt import Encoder, Prompt
-from agent.settings import PolicySettings
+from agent.sections import PolicySettings
 from feedback.records import Form, Rewrite
 
 ROWS = 32

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 
-from agent.settings import PlanSettings
+from agent.sections import PlanSettings
 from feedback.records import Form
 from feedback.text import normalise
 

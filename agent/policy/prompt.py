@@ -18,7 +18,7 @@ from functools import cache
 from importlib.resources import files
 
 from agent.policy.tokens import Tokenizer
-from agent.settings import PolicySettings
+from agent.sections import PolicySettings
 from feedback.records import Form
 from feedback.text import normalise
 

@@ -9,7 +9,7 @@ import math
 from collections import Counter
 
 from agent.errors import BadWeights
-from agent.settings import ReleaseSettings
+from agent.sections import ReleaseSettings
 from agent.weights.store import AdapterStore
 from agent.weights.verdict import Answers, Verdict
 from feedback.records import Manifest

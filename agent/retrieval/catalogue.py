@@ -24,7 +24,7 @@ from agent.retrieval.metrics import SEARCH_FAILURES, SEARCH_SECONDS
 from agent.retrieval.query import Body, Mode, body
 from agent.retrieval.results import LoadReport, Results
 from agent.retrieval.spelling import respelled, suggestion
-from agent.settings import OpenSearchSettings
+from agent.sections import OpenSearchSettings
 
 T = TypeVar("T")
 SHOPPER = "search"

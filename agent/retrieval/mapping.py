@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from agent.settings import OpenSearchSettings
+from agent.sections import OpenSearchSettings
 
 TEXT_FIELDS = ("title", "category", "description")
 

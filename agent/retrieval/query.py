@@ -10,7 +10,7 @@ the shop's own; in ``recall`` they match as well, so that a page which raw leave
 from typing import Any, Literal
 
 from agent.policy.plan import Plan
-from agent.settings import OpenSearchSettings
+from agent.sections import OpenSearchSettings
 from feedback.records import Form
 
 Mode = Literal["recall", "rerank"]

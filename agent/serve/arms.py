@@ -5,7 +5,7 @@ Pure. Guarantees that a client keeps its arm, and that arms of tenants are indep
 
 import math
 
-from agent.settings import ServeSettings
+from agent.sections import ServeSettings
 from feedback.records import Arm
 from feedback.text import bucket
 

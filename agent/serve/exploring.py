@@ -10,9 +10,9 @@ that the chance stands beside the page, so that arms can be compared.
 
 from dataclasses import dataclass
 
+from agent.sections import ServeSettings
 from agent.serve.arms import DAY_MS
 from agent.serve.metrics import EXPLORE_CHANCES, EXPLORE_SEARCHES
-from agent.settings import ServeSettings
 from feedback.popularity import Popularity, band_of
 from feedback.records import Band
 from feedback.settings import FeedbackSettings

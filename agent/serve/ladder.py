@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from agent.settings import ServeSettings
+from agent.sections import ServeSettings
 from feedback.neighbours import Neighbour, VerifiedIndex
 from feedback.records import CachedRewrite, Rewrite, Rung, Verified
 from feedback.text import normalise

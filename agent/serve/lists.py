@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import msgspec
 
 from agent.policy.plan import Plan, plan
-from agent.settings import PlanSettings
+from agent.sections import PlanSettings
 from feedback.records import Choice, Draw
 
 DEPTH = 10

@@ -7,11 +7,12 @@ import asyncio
 import contextlib
 
 from agent.errors import Transient
+from agent.sections import PolicySettings
 from agent.serve.asking import RewriteAsk
 from agent.serve.cache import RewriteCache
 from agent.serve.rewriter import Rewriter, Writes
 from agent.serve.vitals import publish
-from agent.settings import PolicySettings, Settings
+from agent.settings import Settings
 from agent.weights import AdapterStore, Registry, Watcher
 from feedback.errors import REDIS_TRANSIENT
 from feedback.records import Rewrite

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from agent.settings import VerifySettings
+from agent.sections import VerifySettings
 from agent.verify.posterior import Moves, Posterior, by_rates, by_shares, lift_bound
 from agent.verify.prior import Prior
 from agent.verify.shop import Observed, Shop, actions_of

@@ -17,7 +17,8 @@ from rich.console import Console
 from agent.evaluate.backtest import BacktestOptions, run_backtest
 from agent.evaluate.report import Report
 from agent.logs import configure
-from agent.settings import LogSettings, Settings
+from agent.sections import LogSettings
+from agent.settings import Settings
 from tests.bench.servers import servers
 from tests.service.backtest_log import asked, catalogue, clicks
 

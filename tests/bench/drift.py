@@ -27,7 +27,8 @@ from agent.demo.shop.changes import (
 from agent.demo.stack import Service
 from agent.evaluate.backtest_policy import learning_policy
 from agent.logs import configure
-from agent.settings import LogSettings, Settings
+from agent.sections import LogSettings
+from agent.settings import Settings
 from tests.bench.servers import servers
 from tests.service.drift_panel import HEADLINE, Point, mean_after, recovery
 from tests.service.drift_policy import AheadOfTime, LearningWords

@@ -25,7 +25,7 @@ from agent.evaluate.bootstrap import clusters, interval
 from agent.evaluate.metrics import mean, ndcg
 from agent.logs import configure
 from agent.retrieval import Catalogue
-from agent.settings import LogSettings, OpenSearchSettings, PlanSettings
+from agent.sections import LogSettings, OpenSearchSettings, PlanSettings
 from tests.bench.estimators_run import CLOCKS, VARIANTS
 from tests.bench.estimators_world import FOLDS, World, grades, products, queries_of, worlds
 

@@ -24,7 +24,8 @@ from agent.learner.rollout import prompt_for
 from agent.learner.session import LearnerSession
 from agent.logs import configure
 from agent.retrieval import Catalogue
-from agent.settings import LogSettings, Settings
+from agent.sections import LogSettings
+from agent.settings import Settings
 from feedback.clock import wall_clock
 from tests.bench.estimators_world import World
 

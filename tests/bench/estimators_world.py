@@ -14,7 +14,7 @@ from agent.demo.shop import Query, asked, make_shop, never_asked, relevance
 from agent.evaluate.backtest_answers import RememberedSearch
 from agent.evaluate.bootstrap import clusters
 from agent.policy.plan import plan
-from agent.settings import PlanSettings
+from agent.sections import PlanSettings
 from feedback.neighbours import VerifiedIndex
 from feedback.records import Verified
 from feedback.reward import dcg_difference

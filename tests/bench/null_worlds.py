@@ -19,7 +19,8 @@ from agent.demo import profile
 from agent.demo.shop import Population, make_shop
 from agent.demo.stack import Service
 from agent.logs import configure
-from agent.settings import LogSettings, Settings
+from agent.sections import LogSettings
+from agent.settings import Settings
 from tests.bench.servers import servers
 from tests.service.null_worlds import ByPopularity, ByRank, null_figures
 from tests.service.virtual_shop import virtual_shop

@@ -17,7 +17,7 @@ from torch import Tensor
 from agent.policy.model import Policy
 from agent.policy.pack import Group
 from agent.policy.prompt import Prompt
-from agent.settings import PolicySettings
+from agent.sections import PolicySettings
 
 QUERIES = 12
 GROUP = 8

@@ -31,7 +31,8 @@ from agent.learner.session import LearnerSession
 from agent.logs import configure
 from agent.policy.model import Policy
 from agent.policy.prompt import Prompt
-from agent.settings import LearnerSettings, LogSettings, PolicySettings, Settings
+from agent.sections import LearnerSettings, LogSettings, PolicySettings
+from agent.settings import Settings
 from feedback.clock import wall_clock
 from feedback.neighbours import VerifiedIndex
 from tests.bench._rollout_world import World

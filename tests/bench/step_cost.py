@@ -31,7 +31,8 @@ from agent.learner.session import LearnerSession
 from agent.logs import configure
 from agent.policy import smollm2
 from agent.retrieval import Catalogue
-from agent.settings import LearnerSettings, LogSettings, OpenSearchSettings, PolicySettings, Settings
+from agent.sections import LearnerSettings, LogSettings, OpenSearchSettings, PolicySettings
+from agent.settings import Settings
 from feedback.clock import wall_clock
 from feedback.neighbours import VerifiedIndex
 from tests.bench._rollout_world import World

@@ -17,7 +17,7 @@ from agent.learner.session import LearnerSession
 from agent.learner.shards import dealt
 from agent.policy.model import Policy
 from agent.policy.prompt import Prompt
-from agent.settings import LearnerSettings, PolicySettings
+from agent.sections import LearnerSettings, PolicySettings
 
 pytestmark = [
     pytest.mark.timeout(200),

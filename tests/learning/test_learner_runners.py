@@ -18,7 +18,8 @@ from agent.learner.rollout import Rollout, rewards, snapshot
 from agent.learner.session import LearnerSession
 from agent.policy.pack import Group
 from agent.retrieval import Catalogue
-from agent.settings import OpenSearchSettings, Settings
+from agent.sections import OpenSearchSettings
+from agent.settings import Settings
 from feedback.evidence import ShopTotals
 from feedback.stores import connect
 

@@ -11,7 +11,7 @@ from agent.policy import smollm2
 from agent.policy.model import Policy
 from agent.policy.pack import Group
 from agent.policy.prompt import Prompt
-from agent.settings import PolicySettings
+from agent.sections import PolicySettings
 from feedback.records import Form
 
 pytestmark = pytest.mark.timeout(240)

@@ -11,7 +11,8 @@ from agent.learner.parts import Stores
 from agent.learner.rollout import Searches
 from agent.policy.plan import Plan
 from agent.retrieval import Results
-from agent.settings import LearnerSettings, PlanSettings, PolicySettings, Settings
+from agent.sections import LearnerSettings, PlanSettings, PolicySettings
+from agent.settings import Settings
 from feedback.clock import ManualClock
 from feedback.evidence import Head, Moved, ObjectEvidence, QueryEvidence, ShopTotals
 from feedback.keys import Keys

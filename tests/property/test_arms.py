@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agent.sections import ServeSettings
 from agent.serve.arms import arm_of, in_raw_share, raw_share
-from agent.settings import ServeSettings
 from feedback.interleaving import team_draft
 from feedback.records import Arm
 

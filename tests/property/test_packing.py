@@ -8,7 +8,7 @@ from torch import Tensor
 from agent.policy.model import Policy
 from agent.policy.pack import Group, Packed
 from agent.policy.prompt import Prompt
-from agent.settings import PolicySettings
+from agent.sections import PolicySettings
 from feedback.records import Form
 
 torch.set_num_threads(1)

@@ -18,7 +18,8 @@ from agent.evaluate.exploration import read
 from agent.evaluate.offpolicy import Method
 from agent.policy.model import Policy
 from agent.policy.prompt import PROMPT_VERSION, Prompt
-from agent.settings import PolicySettings, Settings
+from agent.sections import PolicySettings
+from agent.settings import Settings
 from agent.weights import AdapterStore
 from feedback.clock import ManualClock
 from feedback.collector import Collector

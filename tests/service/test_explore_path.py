@@ -12,10 +12,11 @@ from agent.learner.explored import DirectSource
 from agent.policy.model import Policy
 from agent.policy.prompt import PROMPT_VERSION, Prompt
 from agent.retrieval.catalogue import Catalogue
+from agent.sections import LearnerSettings
 from agent.serve.assemble import assemble
 from agent.serve.cache import RewriteCache
 from agent.serve.gateway import make_app
-from agent.settings import LearnerSettings, Settings
+from agent.settings import Settings
 from feedback.clock import wall_clock
 from feedback.collector import Collector
 from feedback.records import Band, SamplePool

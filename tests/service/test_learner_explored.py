@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from agent.learner.clusters import Clusters
 from agent.learner.explored import DirectSource
 from agent.policy.model import Policy
-from agent.settings import LearnerSettings, PolicySettings
+from agent.sections import LearnerSettings, PolicySettings
 from feedback.clock import ManualClock
 from feedback.keys import Keys
 from feedback.records import Explored

@@ -7,7 +7,7 @@ import pytest
 from agent.errors import SearchFailed
 from agent.policy.plan import Plan, plan
 from agent.retrieval import Catalogue
-from agent.settings import OpenSearchSettings, PlanSettings
+from agent.sections import OpenSearchSettings, PlanSettings
 from feedback.records import Form
 
 PRODUCTS = [

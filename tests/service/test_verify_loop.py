@@ -15,6 +15,7 @@ from serve_fakes import FakeCache, FakePopularity, FakeRewriter, FakeWriter
 from agent.errors import SearchFailed
 from agent.policy.plan import Plan
 from agent.retrieval import Catalogue, Results
+from agent.sections import OpenSearchSettings, ServeSettings
 from agent.serve.asking import LiveRewrites
 from agent.serve.choosing import Chooser
 from agent.serve.exploring import Exploration
@@ -22,7 +23,7 @@ from agent.serve.impressions import ImpressionBuffer
 from agent.serve.known import Known
 from agent.serve.schemas import SearchRequest
 from agent.serve.searching import Searcher
-from agent.settings import OpenSearchSettings, ServeSettings, Settings
+from agent.settings import Settings
 from agent.verify import LeaseLostError, VerdictWriter, Verifier
 from agent.verify.process import run
 from agent.verify.telling import tell

@@ -8,7 +8,7 @@ from agent.evaluate.baselines import ClickMemory, Popularity, Rm3, clicks_of, re
 from agent.evaluate.synonyms import Synonyms
 from agent.policy.plan import Plan
 from agent.retrieval import Results
-from agent.settings import PlanSettings
+from agent.sections import PlanSettings
 
 TITLES = {"1": "grey sofa", "2": "grey chair", "3": "oak table"}
 

@@ -13,7 +13,7 @@ from agent.evaluate.explored import TARGETS, estimates, log_of, rescored
 from agent.policy.model import Policy
 from agent.policy.pack import Group
 from agent.policy.prompt import Prompt
-from agent.settings import PolicySettings
+from agent.sections import PolicySettings
 from feedback.records import Choice, Explored, Rewrite
 
 POOL = (

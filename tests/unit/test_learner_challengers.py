@@ -15,7 +15,7 @@ from agent.learner.challengers import (
     oapl_loss,
 )
 from agent.learner.loss import Targets, leave_one_out, mixed_group_loss
-from agent.settings import LearnerSettings
+from agent.sections import LearnerSettings
 
 ONE_TOKEN = torch.ones(1, 3, 1, dtype=torch.bool)
 

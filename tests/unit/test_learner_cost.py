@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from agent.learner.cost import writing_cost
 from agent.policy.prompt import Prompt
-from agent.settings import LearnerSettings
+from agent.sections import LearnerSettings
 from feedback.records import Form
 
 COSTS = LearnerSettings(free_words=3, length_cost=0.002, repetition_cost=0.01)

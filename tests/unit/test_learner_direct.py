@@ -22,7 +22,7 @@ from agent.learner.loss import mixed_group_loss
 from agent.learner.rollout import Rollout
 from agent.policy.model import Policy
 from agent.policy.prompt import Prompt
-from agent.settings import LearnerSettings, PolicySettings
+from agent.sections import LearnerSettings, PolicySettings
 from feedback.records import Band, Rewrite
 
 

@@ -10,7 +10,7 @@ from agent.learner.loss import Targets
 from agent.policy.model import Policy
 from agent.policy.pack import Group
 from agent.policy.prompt import Prompt
-from agent.settings import PolicySettings
+from agent.sections import PolicySettings
 
 PROMPTS = [Prompt(query="oak desk"), Prompt(query="tin box")]
 

@@ -10,7 +10,7 @@ from agent.learner.loss import Targets, mixed_group_loss
 from agent.learner.rollout import Rollout, Target
 from agent.policy.model import Policy
 from agent.policy.prompt import Prompt
-from agent.settings import LearnerSettings, PolicySettings
+from agent.sections import LearnerSettings, PolicySettings
 from feedback.records import Rewrite
 
 PROMPT = Prompt(query="oak desk")

@@ -6,7 +6,7 @@ from agent.learner.module import ROWS, narrow, scored
 from agent.policy.model import Policy
 from agent.policy.pack import Group
 from agent.policy.prompt import Prompt
-from agent.settings import PolicySettings
+from agent.sections import PolicySettings
 
 
 def tiny() -> Policy:

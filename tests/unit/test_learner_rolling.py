@@ -16,7 +16,8 @@ from agent.policy.model import Policy
 from agent.policy.plan import Plan
 from agent.policy.prompt import Prompt
 from agent.retrieval import Results
-from agent.settings import LearnerSettings, PolicySettings, Settings
+from agent.sections import LearnerSettings, PolicySettings
+from agent.settings import Settings
 
 PROMPTS = tuple(Prompt(query=query) for query in ("oak desk", "tin box", "soft rug"))
 GAINS = {prompt.query: {"wanted": 1.0} for prompt in PROMPTS}

@@ -11,7 +11,7 @@ from agent.policy.frozen import parts_of
 from agent.policy.model import Policy
 from agent.policy.pack import Group
 from agent.policy.prompt import Prompt
-from agent.settings import PolicySettings
+from agent.sections import PolicySettings
 from feedback.records import Form
 
 torch.set_num_threads(1)

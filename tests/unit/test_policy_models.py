@@ -27,7 +27,7 @@ from agent.policy.device import device_of, dtype_of
 from agent.policy.model import Policy
 from agent.policy.pack import Group
 from agent.policy.prompt import Prompt
-from agent.settings import PolicySettings
+from agent.sections import PolicySettings
 from feedback.records import Form
 
 torch.set_num_threads(1)

@@ -3,7 +3,7 @@
 from agent.policy.pack import Group, Packed, pack
 from agent.policy.prompt import Encoder, Prompt
 from agent.policy.tiny import LetterTokenizer
-from agent.settings import PolicySettings
+from agent.sections import PolicySettings
 from feedback.records import Form
 
 ENCODER = Encoder(LetterTokenizer(), PolicySettings(model="tiny"))

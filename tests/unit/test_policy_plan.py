@@ -1,7 +1,7 @@
 """Forms and limits of a rewrite."""
 
 from agent.policy.plan import plan
-from agent.settings import PlanSettings
+from agent.sections import PlanSettings
 
 SETTINGS = PlanSettings(max_chars=20, max_terms=3)
 

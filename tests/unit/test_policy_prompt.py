@@ -4,7 +4,7 @@ import pytest
 
 from agent.policy.prompt import Encoder, Prompt, prefix_lines
 from agent.policy.tiny import LetterTokenizer
-from agent.settings import PolicySettings
+from agent.sections import PolicySettings
 from feedback.records import Form
 
 TOKENIZER = LetterTokenizer()

@@ -12,7 +12,7 @@ from agent.policy import smollm2
 from agent.policy.model import Policy
 from agent.policy.pack import Group
 from agent.policy.prompt import Prompt
-from agent.settings import PolicySettings
+from agent.sections import PolicySettings
 from feedback.records import Form, Rewrite
 
 torch.set_num_threads(1)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from agent.release.gate import Gate, compare
-from agent.settings import ReleaseSettings
+from agent.sections import ReleaseSettings
 from agent.weights import AdapterStore
 from agent.weights.verdict import Answer
 from feedback.records import Manifest

@@ -10,7 +10,7 @@ import pytest
 from agent.errors import SearchFailed
 from agent.policy.plan import Plan
 from agent.retrieval import Catalogue
-from agent.settings import OpenSearchSettings
+from agent.sections import OpenSearchSettings
 
 PAGE = {
     "took": 3,

@@ -1,6 +1,6 @@
 from agent.policy.plan import Plan, plan
 from agent.retrieval.query import body, query
-from agent.settings import OpenSearchSettings, PlanSettings
+from agent.sections import OpenSearchSettings, PlanSettings
 from feedback.records import Form
 
 SHOP = OpenSearchSettings(fields=("title^3", "category"), operator="and")

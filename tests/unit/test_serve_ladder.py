@@ -1,8 +1,8 @@
 from msgspec import structs
 from serve_fakes import index_of, verdict
 
+from agent.sections import ServeSettings
 from agent.serve.ladder import choose, from_policy, is_stale
-from agent.settings import ServeSettings
 from feedback.records import CachedRewrite, Rewrite, Rung, Verified
 
 SETTINGS = ServeSettings(nearest_similarity=0.6)

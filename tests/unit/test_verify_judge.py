@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from agent.settings import VerifySettings
+from agent.sections import VerifySettings
 from agent.verify.judge import Judge, Listed, Reason
 from agent.verify.posterior import by_rates, by_shares, lift_bound
 from agent.verify.prior import Prior, newcomer_rate

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from agent.settings import VerifySettings
+from agent.sections import VerifySettings
 from agent.verify.admission import admit
 from agent.verify.judge import Judge, Listed, Reason
 from agent.verify.prior import Prior, fit

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from agent.logs import configure
-from agent.settings import LogSettings
+from agent.sections import LogSettings
 from tests.bench.learning import bestbuy
 from tests.bench.learning.variants import VARIANTS, Variant
 from tests.service.backtest_log import asked, catalogue, clicks

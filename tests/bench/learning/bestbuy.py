@@ -26,7 +26,8 @@ from agent.evaluate.products import titles_of
 from agent.learner.parts import Stores
 from agent.learner.session import LearnerSession, Trained
 from agent.retrieval import Catalogue
-from agent.settings import Settings, WeightsSettings
+from agent.sections import WeightsSettings
+from agent.settings import Settings
 from feedback.neighbours import VerifiedIndex
 from feedback.records import Rewrite
 from tests.bench.learning.figures import Judged, summary

@@ -13,7 +13,7 @@ from typing import Any
 
 from agent.errors import Permanent
 from agent.logs import configure
-from agent.settings import LogSettings
+from agent.sections import LogSettings
 
 DATA = "LEARNING_DATA"
 """Environment variable: the folder of the data sets, where ``--data`` does not name it."""

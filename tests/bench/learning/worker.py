@@ -14,7 +14,8 @@ import msgspec
 
 from agent.evaluate.training import StillEvidence, TrainOptions, learn, run_training
 from agent.logs import configure
-from agent.settings import LogSettings, Settings
+from agent.sections import LogSettings
+from agent.settings import Settings
 from feedback.evidence import Fold, ObjectEvidence
 
 
