@@ -82,11 +82,13 @@ class ServeSettings(Section):
     """Raw pages a half-life that such a query gets, if traffic allows; 0: the share stays as it is."""
     most_raw_share: float = Field(0.5, ge=0, lt=1)
     """That this may take of the query's searches."""
-    nearest_similarity: float = Field(0.4, gt=0, le=1)
-    """Character trigrams in common (Jaccard) with an asked query, from which its words and its verified
-    rewrite are taken over; chosen on a click log's eighth and ninth tenth, where .3 to .5 differ by .01."""
-    lent_similarity: float = Field(1.0, gt=0, le=1)
-    """From which judged queries lend the words on which they agree; 1: never."""
+    lenders: int = Field(8, ge=0)
+    """Judged queries that may lend their words and their verified rewrite to one without a verdict, for a
+    search each. 0: nothing is lent."""
+    lend_similarity: float = Field(0.2, ge=0, le=1)
+    """Character trigrams in common (Jaccard) above which they may."""
+    lend_gain: float = Field(0.15, gt=0)
+    """What a loan's page must gain over raw (DCG, of 1 in all) by what was wanted around the query."""
     min_policy_gain: float | None = None
     """Gain over raw (DCG, mean over the gate's held-back queries) that the serving version's lower bound must
     exceed before shoppers outside the explore arm get its words; None: any version answers, the base too."""

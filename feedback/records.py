@@ -249,6 +249,8 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
     """Candidates that lack evidence: the explore arm may show them, so that they get some."""
     settled: bool = True
     """False: too little is known for a verdict; only the proposals count."""
+    wanted: tuple[tuple[str, float], ...] = ()
+    """Object_id and its share of what the query's shoppers wanted, the largest first, at most 10."""
     searches: float = 0.0
     """Effective pages shown for the query when judged; 0 in a click log."""
     seq: int = 0

@@ -11,7 +11,8 @@ from agent.evaluate.baselines import ClickMemory, Clicks, Popularity, Rm3, Searc
 from agent.evaluate.synonyms import Synonyms
 from agent.policy.plan import Plan
 from agent.retrieval import Catalogue, Results
-from agent.serve.ladder import Decision, choose, from_nearest
+from agent.serve.ladder import Decision, choose
+from agent.serve.lending import lend
 from agent.settings import Settings
 from feedback.neighbours import VerifiedIndex
 from feedback.records import CachedRewrite, Rewrite, Rung
@@ -67,7 +68,8 @@ class Answerer:
     ) -> dict[str, Answer]:
         """Return every query's answer, from the clicks known so far, the verdicts and the policy."""
         rewrites = await rewriter.rewrite(queries, index)
-        chosen = [self._choose(q, index, r) for q, r in zip(queries, rewrites, strict=True)]
+        lent = await lend(queries, index, self._search, self._settings)
+        chosen = [self._choose(q, index, r, t) for q, r, t in zip(queries, rewrites, lent, strict=True)]
         synonyms = Synonyms.mine(clicks, self._titles)
         spelled = await self._spelling.corrected(queries, purpose=PURPOSE)
         lists = {
@@ -75,9 +77,7 @@ class Answerer:
             "served": await self._rewritten(queries, [c.text for c in chosen]),
             "policy": await self._rewritten(queries, [r.text for r in rewrites]),
             "verified": await self._rewritten(queries, [_verified(q, index) for q in queries]),
-            "nearest": await self._rewritten(
-                queries, [from_nearest(q, index, self._settings.serve) for q in queries]
-            ),
+            "nearest": await self._rewritten(queries, lent),
             "rm3": await self._rm3.order(queries),
             "spelling": await self._rewritten(spelled, [""] * len(queries)),
             "synonyms": await self._rewritten(queries, [synonyms.rewrite(q) for q in queries]),
@@ -95,9 +95,9 @@ class Answerer:
             for i, query in enumerate(queries)
         }
 
-    def _choose(self, query: str, index: VerifiedIndex, rewrite: Rewrite) -> Decision:
+    def _choose(self, query: str, index: VerifiedIndex, rewrite: Rewrite, lent: str) -> Decision:
         cached = CachedRewrite(rewrite=rewrite)
-        return choose(query, index, cached, self._settings.serve, neighbours=self._settings.policy.neighbours)
+        return choose(query, index, cached, lent=lent, neighbours=self._settings.policy.neighbours)
 
     async def _rewritten(self, queries: Sequence[str], texts: Iterable[str]) -> list[list[str]]:
         return await rewritten(self._search, queries, list(texts), self._settings.plan)

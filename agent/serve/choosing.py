@@ -16,6 +16,7 @@ from agent.serve.asking import Kind, LiveRewrites, RewriteAsk
 from agent.serve.cache import RewriteCache
 from agent.serve.known import Known
 from agent.serve.ladder import Decision, choose, from_policy, is_stale, raw
+from agent.serve.lending import Lender
 from agent.serve.metrics import CACHE_FAILURES, SUSPENDED
 from agent.settings import Settings
 from feedback.fingerprint import fingerprint
@@ -67,12 +68,20 @@ class Chooser:
     """Climbs the ladder for one search."""
 
     def __init__(
-        self, settings: Settings, *, known: Known, cache: RewriteCache, live: LiveRewrites, rng: random.Random
+        self,
+        settings: Settings,
+        *,
+        known: Known,
+        cache: RewriteCache,
+        live: LiveRewrites,
+        lender: Lender,
+        rng: random.Random,
     ) -> None:
         self._settings = settings
         self._known = known
         self._cache = cache
         self._live = live
+        self._lender = lender
         self._rng = rng
 
     async def choose(self, asked: Asked) -> Chosen:
@@ -126,13 +135,21 @@ class Chooser:
         return draw_from(piles, pool, self._rng) if piles else None
 
     async def _climb(self, asked: Asked, began_s: float) -> Decision:
-        decision = self._decide(asked, None)
-        if decision.rung is Rung.VERIFIED and self._known.is_suspended(asked.query):
-            return raw("suspended")
-        if decision.rung is Rung.VERIFIED and asked.teaches and self._in_raw_share(asked):
-            return raw("share")
+        decision = self._decide(asked)
+        if decision.rung is Rung.VERIFIED:
+            return self._verified(asked, decision)
         if not decision.ask_policy:
             return decision
+        left_s = self._left_s(asked, began_s)
+        lent = await self._lender.lend(asked.query, now_ms=asked.now_ms, within_s=left_s)
+        return self._decide(asked, lent=lent) if lent else await self._policy(asked, decision, began_s)
+
+    def _verified(self, asked: Asked, decision: Decision) -> Decision:
+        if self._known.is_suspended(asked.query):
+            return raw("suspended")
+        return raw("share") if asked.teaches and self._in_raw_share(asked) else decision
+
+    async def _policy(self, asked: Asked, decision: Decision, began_s: float) -> Decision:
         if not self._policy_may_speak():
             return raw("unproven")
         cached = await self._in_time(self._cache.get(asked.query), None, began_s)
@@ -155,8 +172,7 @@ class Chooser:
         if not asked.first_page:
             self._live.start(ask)
             return raw("further_page")
-        left_s = (asked.wait_s or self._settings.serve.deadline_s) - (time.monotonic() - began_s)
-        answer = await self._live.within(ask, left_s)
+        answer = await self._live.within(ask, self._left_s(asked, began_s))
         if answer.rewrite is None:
             return raw(answer.why)
         if not self._may_answer(answer.rewrite):
@@ -165,11 +181,12 @@ class Chooser:
             return raw("unproven")
         return from_policy(answer.rewrite, "model", neighbours=decision.neighbours)
 
-    def _decide(self, asked: Asked, cached: CachedRewrite | None) -> Decision:
-        settings = self._settings
-        return choose(
-            asked.query, self._known.index, cached, settings.serve, neighbours=settings.policy.neighbours
-        )
+    def _left_s(self, asked: Asked, began_s: float) -> float:
+        return (asked.wait_s or self._settings.serve.deadline_s) - (time.monotonic() - began_s)
+
+    def _decide(self, asked: Asked, cached: CachedRewrite | None = None, *, lent: str = "") -> Decision:
+        neighbours = self._settings.policy.neighbours
+        return choose(asked.query, self._known.index, cached, lent=lent, neighbours=neighbours)
 
     def _planned(self, asked: Asked, decision: Decision) -> Chosen:
         """Return the decision with its plan; a rewrite of which nothing is left is the raw query."""

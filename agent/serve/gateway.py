@@ -10,6 +10,7 @@ import contextlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any, Literal, get_args
 
 from fastapi import FastAPI, Query, Request
@@ -27,6 +28,7 @@ from agent.serve.exploring import Exploration
 from agent.serve.impressions import ImpressionBuffer
 from agent.serve.intake import Intake
 from agent.serve.known import Known
+from agent.serve.lending import Lender
 from agent.serve.schemas import (
     Accepted,
     Problem,
@@ -35,7 +37,7 @@ from agent.serve.schemas import (
     SearchRequest,
     SearchResponse,
 )
-from agent.serve.searching import Searcher, Searches
+from agent.serve.searching import SHOPPER, Searcher, Searches
 from agent.serve.vitals import publish
 from agent.settings import Settings
 from feedback.clock import Clock, wall_clock
@@ -80,7 +82,14 @@ class Parts:
 def make_app(parts: Parts) -> FastAPI:
     """Return the application; its lifespan runs the background work."""
     live = LiveRewrites(parts.rewriter)
-    chooser = Chooser(parts.settings, known=parts.known, cache=parts.cache, live=live, rng=parts.rng)
+    chooser = Chooser(
+        parts.settings,
+        known=parts.known,
+        cache=parts.cache,
+        live=live,
+        lender=Lender(parts.known.index, partial(parts.catalogue.msearch, purpose=SHOPPER), parts.settings),
+        rng=parts.rng,
+    )
     searcher = Searcher(
         parts.settings,
         catalogue=parts.catalogue,

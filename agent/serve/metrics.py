@@ -25,6 +25,11 @@ REWRITER_FAILURES = Counter(
 CACHE_FAILURES = Counter(
     "unseen_cache_failures_total", "Reads and writes of the cache that failed, by operation.", ["operation"]
 )
+UNLENT = Counter(
+    "unseen_unlent_total",
+    "Searches whose query was lent nothing since looking failed, by why: late, search_failed.",
+    ["why"],
+)
 IMPRESSIONS = Counter(
     "unseen_impression_buffer_total", "Impressions, by outcome: written, shed, delayed, lost.", ["outcome"]
 )

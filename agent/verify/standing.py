@@ -111,7 +111,7 @@ def _verdict(standing: Standing, *, admitted: bool) -> Verified | None:
     if admitted:
         return best
     settled = best.support >= ENOUGH_CLICKS
-    if not settled and not best.proposals:
+    if not settled and not best.proposals and not best.wanted:
         return None
     return msgspec.structs.replace(
         best, text="", gain=0.0, gain_sd=0.0, p_harm=0.0, changes=False, settled=settled

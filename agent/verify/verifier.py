@@ -10,6 +10,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from agent.policy.plan import Plan, plan
 from agent.settings import Settings
 from agent.verify.judge import Judge, Judgement, Listed, Reason
@@ -19,6 +21,7 @@ from agent.verify.searching import Catalogue, Pages, pages_by_query
 from agent.verify.shop import Observed, Shop
 from agent.verify.standing import Standing, Standings, due
 from agent.verify.store import VerdictWriter
+from agent.verify.wanted import wanted
 from feedback.candidates import Candidate, CandidateReader, pairs
 from feedback.clock import Clock
 from feedback.evidence import EvidenceReader, Moved, QueryEvidence, query_field
@@ -194,7 +197,10 @@ class Verifier:
         listed = [Listed(text=text, object_ids=pages[p]) for p, text in texts.items() if text]
         judgement = judge.judge(observed, listed)
         standing = Standing(
-            best=self._claim(observed, judgement, _proposals(observed, listed, self._settings.verify.depth)),
+            best=msgspec.structs.replace(
+                self._claim(observed, judgement, _proposals(observed, listed, self._settings.verify.depth)),
+                wanted=wanted(observed, judge.shop, self.prior),
+            ),
             amount=_amount(observed.evidence),
             judged_at_ms=self._clock(),
         )

@@ -10,6 +10,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from agent.demo.shop import Query, Visit
@@ -19,6 +20,7 @@ from agent.evaluate.baselines import ClickMemory
 from agent.evaluate.metrics import mean, ndcg
 from agent.policy.plan import Plan, plan
 from agent.serve.ladder import choose
+from agent.serve.lending import lend
 from feedback.decay import Decay
 from feedback.neighbours import VerifiedIndex
 from feedback.records import CachedRewrite, Rewrite
@@ -199,7 +201,7 @@ class DriftWorld:
         if system == MEMORY:
             raw = await self._pages(texts, [""] * len(texts))
             return [self._memory.order(q, ids, self._stocked) for q, ids in zip(texts, raw, strict=True)]
-        return await self._pages(texts, [self._words(q, frozen=system == FROZEN) for q in texts])
+        return await self._pages(texts, await self._words(texts, frozen=system == FROZEN))
 
     async def _lists(self, queries: Sequence[Query]) -> dict[str, list[list[str]]]:
         texts = [query.text for query in queries]
@@ -216,13 +218,18 @@ class DriftWorld:
         found = await self.shop.pages.msearch(plans, size=DEPTH, purpose="evaluation")
         return [list(page.object_ids) for page in found]
 
-    def _words(self, query: str, *, frozen: bool) -> str:
-        """Return what the ladder adds to a query, now or at the change."""
+    async def _words(self, queries: Sequence[str], *, frozen: bool) -> list[str]:
+        """Return what the ladder adds to queries, now or at the change."""
         frozen = frozen and self._frozen is not None
         index = self._frozen if frozen and self._frozen else self.shop.parts.known.index
-        words = self._frozen_words.get(normalise(query)) if frozen else self._policy.proven(query)
-        cached = CachedRewrite(rewrite=words) if words else None
-        return choose(query, index, cached, self.shop.settings.serve).text
+        look = partial(self.shop.pages.msearch, purpose="evaluation")
+        lent = await lend(queries, index, look, self.shop.settings)
+        found: list[str] = []
+        for query, loan in zip(queries, lent, strict=True):
+            words = self._frozen_words.get(normalise(query)) if frozen else self._policy.proven(query)
+            cached = CachedRewrite(rewrite=words) if words else None
+            found.append(choose(query, index, cached, lent=loan).text)
+        return found
 
     async def _freeze(self) -> None:
         self._frozen = VerifiedIndex()

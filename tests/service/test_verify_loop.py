@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 
 import pytest
@@ -21,6 +22,7 @@ from agent.serve.choosing import Chooser
 from agent.serve.exploring import Exploration
 from agent.serve.impressions import ImpressionBuffer
 from agent.serve.known import Known
+from agent.serve.lending import Lender
 from agent.serve.schemas import SearchRequest
 from agent.serve.searching import Searcher
 from agent.settings import Settings
@@ -73,7 +75,14 @@ class Shop:
         """Yield a search that returns source and rewrite; what is known changes by `known.refresh` alone."""
         await self.known.refresh()
         live = LiveRewrites(FakeRewriter(text=""))
-        chooser = Chooser(self.settings, known=self.known, cache=FakeCache(), live=live, rng=random.Random(0))
+        chooser = Chooser(
+            self.settings,
+            known=self.known,
+            cache=FakeCache(),
+            live=live,
+            lender=Lender(self.known.index, partial(self.catalogue.msearch, purpose="search"), self.settings),
+            rng=random.Random(0),
+        )
         impressions = ImpressionBuffer(FakeWriter(), capacity=100)
         searcher = Searcher(
             self.settings,

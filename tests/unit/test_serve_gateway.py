@@ -305,7 +305,7 @@ async def test_a_rewrite_of_the_query_s_own_words_is_the_raw_query() -> None:
 
 
 async def test_neighbours_stand_in_the_prompt_those_without_a_rewrite_too() -> None:
-    world = World(verdict("red couch cover", ""), verdict("hose", "pipe"), nearest_similarity=0.9)
+    world = World(verdict("red couch cover", ""), verdict("hose", "pipe"))
     async with gateway(world) as http:
         await ask(http, "couch")
     assert world.rewriter.asked[0].examples == (("red couch cover", ""),)

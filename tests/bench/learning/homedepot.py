@@ -18,7 +18,8 @@ from agent.evaluate.labelled import Systems
 from agent.evaluate.metrics import DEPTH
 from agent.evaluate.products import indexed, titles_of
 from agent.retrieval import Catalogue
-from agent.serve.ladder import choose, from_nearest
+from agent.serve.ladder import choose
+from agent.serve.lending import lend
 from agent.settings import Settings
 from feedback.records import CachedRewrite, Rewrite
 from feedback.text import normalise
@@ -169,13 +170,14 @@ class Homedepot:
         raw = await rewritten(search, queries, [""] * len(queries), plan)
         memory, popularity = ClickMemory(world.clicks), Popularity.of(world.clicks)
         asked = [world.verdicts.get(normalise(query)) for query in queries]
+        lent = await lend(queries, world.verdicts, search, self._settings)
         ladder = [
-            choose(q, world.verdicts, CachedRewrite(rewrite=Rewrite(text=t)), self._settings.serve).text
-            for q, t in zip(queries, texts, strict=True)
+            choose(q, world.verdicts, CachedRewrite(rewrite=Rewrite(text=t)), lent=words).text
+            for q, t, words in zip(queries, texts, lent, strict=True)
         ]
         served = {
             "verified": [one.text if one and one.settled else "" for one in asked],
-            "nearest": [from_nearest(q, world.verdicts, self._settings.serve) for q in queries],
+            "nearest": lent,
             "ladder": ladder,
         }
         found = {name: await rewritten(search, queries, some, plan) for name, some in served.items()}

@@ -1,0 +1,139 @@
+"""What judged queries lend to one of which too little is known.
+
+Those most like it offer their words and their verified rewrites, and the words on which they agree. Each
+offer's page is held against what was wanted around it: what shoppers of such queries clicked, the query's own
+few clicks before all. Guarantees that nothing is lent which those clicks do not speak for, and that a search
+that fails lends nothing.
+"""
+
+import asyncio
+from collections import Counter, OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from agent.errors import SearchFailed
+from agent.policy.plan import Plan, plan
+from agent.retrieval.results import Results
+from agent.sections import ServeSettings
+from agent.serve.metrics import UNLENT
+from agent.serve.voting import agreed
+from agent.settings import Settings
+from feedback.neighbours import VerifiedIndex
+from feedback.reward import dcg_difference
+from feedback.text import normalise
+
+VOICES = 16
+"""Judged queries whose shoppers say what is wanted, each by its similarity cubed."""
+OWN_VOICE = 3.0
+"""Of the query's own clicks, where it was asked and too little is known for a verdict. Chosen, as the voices
+and the settings were, on the seventh to ninth tenth of a click log."""
+DEPTH = 10
+REMEMBERED = 20_000
+"""Queries whose loan a gateway remembers."""
+
+
+class Look(Protocol):
+    """Searches plans without documents; raises SearchFailed."""
+
+    async def __call__(self, plans: Sequence[Plan], *, size: int) -> Sequence[Results]:
+        """Return the first page of each plan, in order."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Offers:
+    """What could be added to a query, and what to hold it against."""
+
+    query: str
+    texts: tuple[str, ...] = ()
+    """The nearest query's first."""
+    wanted: Mapping[str, float] = field(default_factory=dict)
+    """Object_id -> share of what is wanted, 1 in sum."""
+
+    @property
+    def any(self) -> bool:
+        """Tell whether there is anything to look at."""
+        return bool(self.texts and self.wanted)
+
+    def plans(self, settings: Settings) -> list[Plan]:
+        """Return the plan of the raw query, then that of each offer."""
+        return [plan(self.query, text, settings.plan) for text in ("", *self.texts)]
+
+    def best(self, pages: Sequence[Sequence[str]], least: float) -> str:
+        """Return the text whose page gains most over the raw one, the first of ``pages``; if at least so."""
+        raw, *others = pages
+        gains = [dcg_difference(raw, other, self.wanted, DEPTH) for other in others]
+        gain, place = max((gain, -i) for i, gain in enumerate(gains))
+        return self.texts[-place] if gain >= least else ""
+
+
+def offers(query: str, index: VerifiedIndex, settings: ServeSettings) -> Offers:
+    """Return what judged queries offer to a query; nothing to one that is judged itself."""
+    query = normalise(query)
+    own = index.get(query)
+    if own is not None and own.settled:
+        return Offers(query=query)
+    near = index.nearest(query, k=VOICES)
+    voices = [(n.similarity**3, n.verified) for n in near]
+    voices += [(OWN_VOICE, own)] if own is not None else []
+    wanted: Counter[str] = Counter()
+    for weight, verdict in voices:
+        wanted.update({d: weight * share for d, share in verdict.wanted})
+    total = wanted.total()
+    lenders = [n for n in near if n.similarity > settings.lend_similarity][: settings.lenders]
+    texts = [f"{n.verified.text} {n.verified.query}".strip() for n in lenders]
+    return Offers(
+        query=query,
+        texts=tuple(dict.fromkeys(filter(None, [*texts, agreed(lenders, query)]))),
+        wanted={d: weight / total for d, weight in wanted.items()} if total else {},
+    )
+
+
+async def lend(queries: Sequence[str], index: VerifiedIndex, look: Look, settings: Settings) -> list[str]:
+    """Return what each query is lent, empty where nothing is; raises SearchFailed."""
+    return await _best([offers(query, index, settings.serve) for query in queries], look, settings)
+
+
+async def _best(found: Sequence[Offers], look: Look, settings: Settings) -> list[str]:
+    plans = [one.plans(settings) if one.any else [] for one in found]
+    flat = [one for some in plans for one in some]
+    pages = iter(await look(flat, size=DEPTH)) if flat else iter(())
+    least = settings.serve.lend_gain
+    return [
+        one.best([next(pages).object_ids for _ in some], least) if some else ""
+        for one, some in zip(found, plans, strict=True)
+    ]
+
+
+class Lender:
+    """Lends to one query at a time, and remembers it while offers and wishes stand and it is not too old."""
+
+    def __init__(self, index: VerifiedIndex, look: Look, settings: Settings) -> None:
+        self._index = index
+        self._look = look
+        self._settings = settings
+        self._loans: OrderedDict[str, tuple[Offers, str, int]] = OrderedDict()
+
+    async def lend(self, query: str, *, now_ms: int, within_s: float) -> str:
+        """Return what the query is lent; empty, and counted, where the searches fail or take too long."""
+        offered = offers(query, self._index, self._settings.serve)
+        if not offered.any:
+            return ""
+        before, text, lent_at_ms = self._loans.get(offered.query, (None, "", 0))
+        if before == offered and now_ms - lent_at_ms <= self._settings.serve.lists_max_age_s * 1000:
+            return text
+        try:
+            async with asyncio.timeout(max(0.0, within_s)):
+                (text,) = await _best([offered], self._look, self._settings)
+        except (TimeoutError, SearchFailed) as error:
+            UNLENT.labels(why="late" if isinstance(error, TimeoutError) else "search_failed").inc()
+            return ""
+        self._remember(offered, text, now_ms)
+        return text
+
+    def _remember(self, offered: Offers, text: str, now_ms: int) -> None:
+        self._loans[offered.query] = (offered, text, now_ms)
+        self._loans.move_to_end(offered.query)
+        while len(self._loans) > REMEMBERED:
+            self._loans.popitem(last=False)

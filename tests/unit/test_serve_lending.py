@@ -1,0 +1,102 @@
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+from serve_fakes import index_of, settings_of, verdict
+
+from agent.errors import SearchFailed
+from agent.policy.plan import Plan
+from agent.retrieval.results import Results
+from agent.serve.lending import Lender, lend, offers
+from feedback.records import Verified
+
+RAW = ("r-1", "r-2", "r-3")
+RED = (("red", 1.0),)
+
+
+class Shop:
+    """Finds by the words added; counts what it was asked."""
+
+    def __init__(self, **pages: tuple[str, ...]) -> None:
+        self.pages = {text.replace("_", " "): ids for text, ids in pages.items()}
+        self.plans: list[Plan] = []
+        self.fails = False
+        self.takes_s = 0.0
+
+    async def __call__(self, plans: Sequence[Plan], *, size: int) -> list[Results]:
+        await asyncio.sleep(self.takes_s)
+        if self.fails:
+            raise SearchFailed("away")
+        self.plans += plans
+        found = [self.pages.get(plan.text, RAW)[:size] for plan in plans]
+        return [Results(object_ids=ids, scores=(1.0,) * len(ids), total=len(ids), took_ms=1) for ids in found]
+
+
+def asked(query: str, text: str, wanted: tuple[tuple[str, float], ...], **more: bool) -> Verified:
+    return verdict(query, text, wanted=wanted, **more)
+
+
+def test_those_most_like_a_query_offer_their_words_and_say_what_is_wanted() -> None:
+    index = index_of(
+        asked("red couch", "sofa", RED), asked("red couches", "settee", RED), asked("redd couch", "", RED)
+    )
+    offered = offers("red  Couchh", index, settings_of().serve)
+    assert set(offered.texts) == {"sofa red couch", "settee red couches", "redd couch", "sofa"}
+    assert offered.wanted == {"red": pytest.approx(1.0)}
+
+
+async def test_nothing_is_lent_that_the_clicks_around_do_not_speak_for() -> None:
+    index = index_of(asked("red couch", "sofa", RED))
+    settings = settings_of()
+    better, same, worse = Shop(sofa_couch=("red", *RAW)), Shop(), Shop(sofa_couch=("new", *RAW))
+    assert await lend(["red couchh"], index, better, settings) == ["sofa red couch"]
+    assert await lend(["red couchh"], index, same, settings) == [""]
+    assert await lend(["red couchh"], index, worse, settings) == [""]
+
+
+async def test_of_several_offers_the_one_is_lent_whose_page_shows_best_what_was_wanted() -> None:
+    index = index_of(asked("red couch", "sofa", RED), asked("red couches", "settee", RED))
+    shop = Shop(sofa_couch=(*RAW, "red"), settee_couches=("red", *RAW))
+    assert await lend(["red couchh"], index, shop, settings_of()) == ["settee red couches"]
+
+
+async def test_a_judged_query_and_one_that_is_like_none_are_lent_nothing_and_not_searched() -> None:
+    index = index_of(asked("red couch", "sofa", RED), asked("red couchh", "", RED))
+    shop = Shop(sofa_couch=("red", *RAW))
+    assert await lend(["red couchh", "hose"], index, shop, settings_of()) == ["", ""]
+    assert await lend(["red couch s"], index, shop, settings_of(lenders=0)) == [""]
+    assert not shop.plans
+
+
+async def test_the_query_s_own_few_clicks_speak_loudest() -> None:
+    shop = Shop(sofa_couch=("red", "r-2", "r-3"))
+    near = asked("red couch", "sofa", RED)
+    own = asked("red couchh", "", (("r-1", 1.0),), settled=False)
+    assert await lend(["red couchh"], index_of(near), shop, settings_of()) == ["sofa red couch"]
+    assert await lend(["red couchh"], index_of(near, own), shop, settings_of()) == [""]
+
+
+async def test_a_loan_is_remembered_until_a_verdict_around_moves_or_it_is_old() -> None:
+    index, shop = index_of(asked("red couch", "sofa", RED)), Shop(sofa_couch=("red", *RAW))
+    lender = Lender(index, shop, settings_of(lists_max_age_s=10))
+
+    async def lent(now_ms: int) -> tuple[str, int]:
+        before = len(shop.plans)
+        return await lender.lend("red couchh", now_ms=now_ms, within_s=1.0), len(shop.plans) - before
+
+    assert await lent(0) == ("sofa red couch", 3)
+    assert await lent(10_000) == ("sofa red couch", 0)
+    assert await lent(10_001) == ("sofa red couch", 3)
+    index.put("all|red couch", asked("red couch", "", (("r-1", 1.0),)))
+    assert await lent(10_002) == ("", 2)
+
+
+async def test_where_looking_fails_or_takes_too_long_nothing_is_lent_nor_remembered() -> None:
+    index, shop = index_of(asked("red couch", "sofa", RED)), Shop(sofa_couch=("red", *RAW))
+    lender = Lender(index, shop, settings_of())
+    shop.fails = True
+    assert await lender.lend("red couchh", now_ms=0, within_s=1.0) == ""
+    shop.fails, shop.takes_s = False, 5.0
+    assert await lender.lend("red couchh", now_ms=0, within_s=0.01) == ""
+    shop.takes_s = 0.0
+    assert await lender.lend("red couchh", now_ms=0, within_s=1.0) == "sofa red couch"
