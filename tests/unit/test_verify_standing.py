@@ -102,3 +102,11 @@ def test_a_new_verifier_starts_from_what_stands_and_judges_it_again() -> None:
     assert standings.serving == 1
     assert due(standings.get("all|a"), 3.0, growth=0.1)
     assert standings.changes([], 0.02) == ([], [])
+
+
+def test_what_is_wanted_is_told_before_anything_can_be_said_about_a_rewrite() -> None:
+    standings = Standings()
+    standings.put("all|a", standing(verdict("a", text="", support=1.0, wanted=(("d", 0.9),))))
+    standings.put("all|b", standing(verdict("b", text="", support=1.0)))
+    (told,), withdrawn = applied(standings, ["all|a", "all|b"])
+    assert (told.query, told.settled, told.wanted, withdrawn) == ("a", False, (("d", 0.9),), [])
