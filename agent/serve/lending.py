@@ -49,7 +49,7 @@ class Offers:
     texts: tuple[str, ...] = ()
     """The nearest query's first."""
     wanted: Mapping[str, float] = field(default_factory=dict)
-    """Object_id -> share of what is wanted, 1 in sum."""
+    """Object_id -> its share of what is wanted; below 1 in sum: what is popular anywhere is no wish."""
 
     @property
     def any(self) -> bool:
@@ -80,7 +80,7 @@ def offers(query: str, index: VerifiedIndex, settings: ServeSettings) -> Offers:
     wanted: Counter[str] = Counter()
     for weight, verdict in voices:
         wanted.update({d: weight * share for d, share in verdict.wanted})
-    total = wanted.total()
+    total = sum(weight for weight, _ in voices)
     lenders = [n for n in near if n.similarity > settings.lend_similarity][: settings.lenders]
     texts = [f"{n.verified.text} {n.verified.query}".strip() for n in lenders]
     return Offers(
