@@ -11,8 +11,11 @@ def wanted(observed: Observed, shop: Shop, prior: Prior) -> tuple[tuple[str, flo
     """Return the objects with any action and the share of each in what they attract, the largest first.
 
     Each counts by as much of its share as the query does not owe to what is popular everywhere:
-    1 - 1 / lift, where the lift is its share of the query's actions over its share of all others'.
+    1 - 1 / lift, where the lift is its share of the query's actions over its share of all others'. Where
+    what is clicked has nothing to do with what is asked, nothing is wanted.
     """
+    if observed.evidence.has_impressions and not prior.queries_matter:
+        return ()
     merged = observed.evidence.merged()
     own = actions_of(merged, shop.settings)
     elsewhere = shop.without(own)

@@ -16,13 +16,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from agent.demo import profile
-from agent.demo.shop import Population, make_shop
+from agent.demo.shop import Population, make_shop, never_asked
 from agent.demo.stack import Service
 from agent.logs import configure
 from agent.sections import LogSettings
 from agent.settings import Settings
 from tests.bench.servers import servers
-from tests.service.null_worlds import ByPopularity, ByRank, null_figures
+from tests.service.null_worlds import ByPopularity, ByRank, lent, null_figures
 from tests.service.virtual_shop import virtual_shop
 
 WORLDS: dict[str, type[Population]] = {"rank": ByRank, "popularity": ByPopularity, "a/a": Population}
@@ -67,6 +67,7 @@ async def run(
                 seconds=given.seconds,
                 versions=given.versions,
             )
+            found["lent"] = await lent(opened, [query.text for query in never_asked(seed, seed)])
     figures = {"world": world, "seed": seed, **found, "wall_s": time.monotonic() - began_s}
     print(json.dumps(figures), file=sys.stderr)  # noqa: T201 - progress
     return figures
@@ -88,6 +89,7 @@ def pooled(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {
         "verified_share": share,
         "verified_is_rare": share <= MAX_VERIFIED,
+        "lent": max(one["lent"] for one in runs),
         "versions": sum(one["versions"] for one in runs),
         "admitted": sum(one["admitted"] for one in runs),
         "claimed_better": sum(one["claimed_better"] for one in runs),

@@ -1,8 +1,9 @@
 """Worlds in which nothing can gain by relevance, or nothing differs: what is claimed there is a mistake."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from agent.demo.client import Page
 from agent.demo.shop import Grades, Population, Query, Visit
 from agent.demo.traffic import Tally
 from agent.evaluate.lift import TWO_SIDED, Lift, lift
+from agent.serve.lending import lend
 from feedback.text import bucket
 from tests.service.null_release import claims, release_noise
 from tests.service.virtual_shop import VirtualShop
@@ -94,6 +96,13 @@ async def null_figures(
         "lift": shown(tally.gain(errors)),
         "lift_of_itself": shown(tally.of_itself(errors)),
     }
+
+
+async def lent(world: VirtualShop, queries: Sequence[str]) -> float:
+    """Return the share of these queries, which nobody asked, that judged ones lend words."""
+    look = partial(world.catalogue.msearch, purpose="evaluation")
+    loans = await lend(queries, world.parts.known.index, look, world.settings)
+    return sum(bool(loan) for loan in loans) / len(queries)
 
 
 def shown(found: Lift | None) -> dict[str, float | bool] | None:

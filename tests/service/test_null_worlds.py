@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from agent.demo.shop import Population, make_shop
-from agent.demo.shop.queries import asked
+from agent.demo.shop.queries import asked, never_asked
 from agent.settings import Settings
-from tests.service.null_worlds import ByPopularity, ByRank, null_figures
+from tests.service.null_worlds import ByPopularity, ByRank, lent, null_figures
 from tests.service.virtual_shop import settings_at, virtual_shop
 
 SHOP_SEED, SEED = 5, 0
@@ -34,8 +34,10 @@ async def test_clicks_by_rank_or_popularity_alone_are_no_gain(
         found = await null_figures(
             world, shoppers(shop, SEED), tmp_path, seconds=SECONDS, versions=VERSIONS, errors=RARE
         )
+        others = await lent(world, [query.text for query in never_asked(SHOP_SEED, SEED)])
     assert found["clicks"] > 200
     assert found["verified"] <= 0.02 * len(asked(SHOP_SEED, SEED))
+    assert others <= 0.02
     assert found["held_back_queries"] >= 8  # enough for a bound
     assert found["versions"] == VERSIONS
     assert found["claimed_better"] == 0
@@ -50,6 +52,8 @@ async def test_two_halves_that_get_the_same_do_not_differ(settings: Settings, tm
         found = await null_figures(
             world, Population(shop, SEED), tmp_path, seconds=SECONDS, versions=VERSIONS, errors=RARE
         )
+        others = await lent(world, [query.text for query in never_asked(SHOP_SEED, SEED)])
     assert found["verified"] > 0  # the whole pipeline runs
+    assert others > 0.2
     assert found["lift_of_itself"]["holds_nothing"]
     assert found["claimed_better"] == 0  # noise stays noise where rewrites can gain

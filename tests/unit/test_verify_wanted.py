@@ -13,10 +13,10 @@ def clicked(**clicks: float) -> dict[str, ObjectEvidence]:
     return {d: ObjectEvidence(clicks=n) for d, n in clicks.items()}
 
 
-def asked(fold: Fold, everything: Fold) -> tuple[tuple[str, float], ...]:
+def asked(fold: Fold, everything: Fold, prior: Prior = PRIOR) -> tuple[tuple[str, float], ...]:
     shop = Shop(totals=ShopTotals(folds=(everything, {}), mu=0.1), settings=FeedbackSettings())
     observed = Observed(evidence=QueryEvidence(query="q", folds=(fold, {})), raw_ids=())
-    return wanted(observed, shop, PRIOR)
+    return wanted(observed, shop, prior)
 
 
 def test_what_is_wanted_is_the_share_of_clicks_beyond_what_all_queries_give() -> None:
@@ -35,6 +35,7 @@ def test_shown_and_not_clicked_is_not_wanted_and_rarely_seen_counts_by_its_rate(
     found = dict(asked(own, own | clicked(lamp=300)))
     assert set(found) == {"low", "top"}
     assert found["low"] > 3 * found["top"]
+    assert asked(own, own | clicked(lamp=300), Prior(alpha=4.0, queries_matter=False)) == ()
 
 
 def test_at_most_ten_objects_are_told_the_largest_first() -> None:
