@@ -117,8 +117,9 @@ def log_of(pages: Sequence[Explored], target: Target) -> ExploreLog | None:
     of_page = [rows.setdefault(_name(page), len(rows)) for page, _ in told]
     lists = 1 + max(choice.page for page, _ in told for choice in page.draw.choices)
     behaviour, wanted_lists = np.zeros((2, len(rows), lists))
-    for row in range(len(rows)):
-        page, wanted = told[of_page.index(row)]
+    first_of = {row: i for i, row in reversed(list(enumerate(of_page)))}
+    for row, i in first_of.items():
+        page, wanted = told[i]
         for choice, chance in zip(page.draw.choices, wanted, strict=True):
             behaviour[row, choice.page] += choice.probability
             wanted_lists[row, choice.page] += chance

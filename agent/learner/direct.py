@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 from torch import Tensor
 
-from agent.learner.episodes import ADVANTAGE, GROUP, IMITATION, PROMPT, SHARE, _episode
+from agent.learner.episodes import ADVANTAGE, GROUP, IMITATION, PROMPT, SHARE, one_step
 from agent.learner.loss import truncated_ratio
 from agent.policy.model import Policy
 from agent.policy.prompt import Prompt
@@ -63,7 +63,7 @@ def direct_episode(page: Explored, policy: Policy, baseline: Baseline) -> Single
     """Return the page as an episode; to the loss of groups it is nothing."""
     prompt = Prompt(query=page.query, examples=page.draw.examples, form=page.form)
     observation = np.asarray(policy.encoder.prompt(prompt), np.int64)
-    episode = _episode(observation, page.rewrite.token_ids, page.preference, {IMITATION: 0.0})
+    episode = one_step(observation, page.rewrite.token_ids, page.preference, {IMITATION: 0.0})
     lone = Lone(
         behaviour=sum(page.rewrite.token_logprobs),
         advantage=page.preference - baseline.of(page.band, page.preference),

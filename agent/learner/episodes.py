@@ -40,11 +40,11 @@ def episodes_of(rollout: Rollout, policy: Policy, *, distinct: bool = False) -> 
     made: list[SingleAgentEpisode] = []
     for rewrite, reward, count in merged(rollout, distinct=distinct):
         outputs = {Columns.ACTION_LOGP: np.asarray(rewrite.token_logprobs, np.float32)}
-        made.append(_episode(observation, rewrite.token_ids, reward, outputs))
+        made.append(one_step(observation, rewrite.token_ids, reward, outputs))
         made[-1].custom_data[COUNT] = count
     for target in rollout.targets:
         ids = policy.encode(target.text, prompt.form)
-        made.append(_episode(observation, ids, target.reward, {IMITATION: target.weight}))
+        made.append(one_step(observation, ids, target.reward, {IMITATION: target.weight}))
     for episode in made:
         episode.custom_data.update({GROUP: group, PROMPT: prompt})
     return made
@@ -64,12 +64,13 @@ def merged(rollout: Rollout, *, distinct: bool) -> list[tuple[Rewrite, float, in
     return list(found.values())
 
 
-def _episode(
+def one_step(
     observation: Any,  # noqa: ANN401 - numpy array
     token_ids: Sequence[int],
     reward: float,
     outputs: dict[str, Any],
 ) -> SingleAgentEpisode:
+    """Return a finished episode of one action, the whole rewrite, with its reward."""
     episode = SingleAgentEpisode()
     episode.add_env_reset(observation)
     episode.add_env_step(

@@ -1,84 +1,30 @@
-"""The tables of learning on real data: `python -m tests.bench.learning --data DIR --json`.
+"""The tables of learning on real data: `python -m tests.bench.learning [TABLE] --data DIR --json`.
 
-Starts OpenSearch and Redis, learns over several seeds, judges, ends them. `DIR` holds `bestbuy/` with
-`catalogue.jsonl.gz` and `clicks.tsv.gz`; without it a small log of the bench's own is played, which shows
-that everything runs and nothing else.
+TABLE is `bestbuy` (a click log; where none is named), `homedepot` (clicks in place of labels) or `amazon`
+(long requests); `python -m tests.bench.learning TABLE --help` says what each can be told.
 """
 
-import argparse
-import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
-from agent.logs import configure
-from agent.sections import LogSettings
-from tests.bench.learning import bestbuy
-from tests.bench.learning.variants import VARIANTS, Variant
-from tests.service.backtest_log import asked, catalogue, clicks
+from tests.bench.learning import amazon, click_log, homedepot, options
 
-OWN_CLICKS = 1200
-OWN_FRESH_FROM = 1080
-"""From there on, where it is judged, some queries were never asked before."""
-OWN_LEARN_S = 10.0
-HIJACK = {"": {}, "without the hijack rule": {"verify": {"min_lift": 0.0}}}
+TABLES: Mapping[str, Callable[[Sequence[str]], int]] = {
+    "bestbuy": click_log.main,
+    "homedepot": partial(options.main, homedepot.run, "homedepot"),
+    "amazon": partial(options.main, amazon.run, "amazon"),
+}
 
 
-def main() -> int:
-    """Print one JSON object."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.learning", description=__doc__)
-    parser.add_argument("--json", action="store_true", help="(always: the output is one JSON object)")
-    parser.add_argument("--data", type=Path, help="folder with bestbuy/")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--learn-s", type=float, help="of each variant and seed; default 300, own log 10")
-    parser.add_argument("--variants", default="default", help=f"of {', '.join(VARIANTS)}")
-    parser.add_argument("--judge-from", type=float, default=0.9)
-    parser.add_argument("--judge-to", type=float, default=1.0)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--without-hijack-rule", action="store_true", help="play the log so as well")
-    given = parser.parse_args()
-    unknown = [name for name in given.variants.split(",") if name not in VARIANTS]
-    if unknown:
-        parser.error(f"--variants: {', '.join(unknown)}; known: {', '.join(VARIANTS)}")
-    configure(LogSettings(level="warning"), process="bench")
-    print(json.dumps(figures(given)))  # noqa: T201 - its output
-    return 0
-
-
-def figures(given: argparse.Namespace) -> dict[str, Any]:
-    """Return the tables."""
-    variants = [VARIANTS[name] for name in given.variants.split(",")]
-    if given.data is not None:
-        data = given.data / "bestbuy"
-        files = (data / "catalogue.jsonl.gz", data / "clicks.tsv.gz")
-        return bestbuy.run(_options(given, files, variants))
-    with TemporaryDirectory() as folder:
-        own = (
-            catalogue(Path(folder)),
-            clicks(Path(folder), n=OWN_CLICKS, click=partial(asked, fresh_from=OWN_FRESH_FROM)),
-        )
-        return bestbuy.run(_options(given, own, variants))
-
-
-def _options(
-    given: argparse.Namespace, files: tuple[Path, Path], variants: Sequence[Variant]
-) -> bestbuy.Options:
-    default_s = 300.0 if given.data is not None else OWN_LEARN_S
-    return bestbuy.Options(
-        catalogue=files[0],
-        clicks=files[1],
-        variants=variants,
-        seeds=range(given.seeds),
-        learn_s=default_s if given.learn_s is None else given.learn_s,
-        judge_from=given.judge_from,
-        judge_to=given.judge_to,
-        threads=given.threads,
-        worlds=HIJACK if given.without_hijack_rule else {"": {}},
-    )
+def main(arguments: Sequence[str]) -> int:
+    """Print one table as one JSON object."""
+    table, *others = arguments if arguments and not arguments[0].startswith("-") else ["bestbuy", *arguments]
+    if table not in TABLES:
+        print(f"{table}: no such table; known: {', '.join(TABLES)}", file=sys.stderr)  # noqa: T201 - its output
+        return 2
+    return TABLES[table](others)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

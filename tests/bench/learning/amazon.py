@@ -1,6 +1,5 @@
-"""Long requests, a policy trained on labels: `python -m tests.bench.learning.amazon --data DIR --json`."""
+"""Long requests, a policy trained on labels: `python -m tests.bench.learning amazon --data DIR --json`."""
 
-import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -16,7 +15,7 @@ from agent.settings import Settings
 from tests.bench.learning.held_out import split_off
 from tests.bench.learning.judging import Judge, Lists
 from tests.bench.learning.learners import learn_all
-from tests.bench.learning.options import Options, main
+from tests.bench.learning.options import Options
 from tests.bench.learning.policies import BASE, loaded
 from tests.bench.learning.worker import Task, tell
 
@@ -99,7 +98,3 @@ async def answered(
         systems = Systems(index, titles_of(products), settings, policies, tell)
         found = {name: (await systems.answer(name, queries)).lists for name in (*UNTRAINED, *seeds)}
     return {**{name: [found[name]] for name in UNTRAINED}, "trained": [found[name] for name in seeds]}
-
-
-if __name__ == "__main__":
-    sys.exit(main(run, "amazon"))

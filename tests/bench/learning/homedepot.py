@@ -1,11 +1,10 @@
-"""Clicks in place of labels: `python -m tests.bench.learning.homedepot --data DIR --json`.
+"""Clicks in place of labels: `python -m tests.bench.learning homedepot --data DIR --json`.
 
 One policy learns from labels; three learn, for the same time and on the same queries, each from what shoppers
 of one click model did whose wishes are those labels. All are judged on labels of queries that nobody taught.
 """
 
 import random
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from feedback.text import normalise
 from tests.bench.learning.held_out import only, split_off
 from tests.bench.learning.judging import Judge, Lists
 from tests.bench.learning.learners import learn_all
-from tests.bench.learning.options import Options, main
+from tests.bench.learning.options import Options
 from tests.bench.learning.policies import BASE, loaded, sampled
 from tests.bench.learning.shopping import Shelf
 from tests.bench.learning.worker import Task, tell, write
@@ -195,7 +194,3 @@ def _shares(policies: Mapping[str, Any]) -> dict[str, float]:
     return {
         model: policies[f"clicks {model}"]["over"]["raw"]["gain"] / full if full else 0.0 for model in MODELS
     }
-
-
-if __name__ == "__main__":
-    sys.exit(main(run, "homedepot"))

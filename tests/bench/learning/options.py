@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,20 +42,25 @@ class Options:
 
     def file(self, data_set: str, name: str) -> Path:
         """Return a data set's file; raises Permanent where it is missing."""
-        path = self.data / data_set / name
-        if not path.is_file():
-            raise Permanent(f"{path} is missing: --data or {DATA} names the folder that holds {data_set}/")
-        return path
+        return existing(self.data, data_set, name)
+
+
+def existing(data: Path, data_set: str, name: str) -> Path:
+    """Return a data set's file; raises Permanent where it is missing."""
+    path = data / data_set / name
+    if not path.is_file():
+        raise Permanent(f"{path} is missing: --data or {DATA} names the folder that holds {data_set}/")
+    return path
 
 
 Table = Callable[[Options], Coroutine[Any, Any, dict[str, Any]]]
 
 
-def main(run: Table, name: str) -> int:
+def main(run: Table, name: str, arguments: Sequence[str]) -> int:
     """Print a table as one JSON object; what is wrong with the input is one line and exit status 1."""
     for number in (signal.SIGTERM, signal.SIGINT):  # a shell's background jobs start with SIGINT ignored
         signal.signal(number, signal.default_int_handler)
-    given = parse(name)
+    given = parse(name, arguments)
     configure(LogSettings(level="warning"), process="bench")
     try:
         figures = asyncio.run(run(given))
@@ -68,9 +73,9 @@ def main(run: Table, name: str) -> int:
     return 0
 
 
-def parse(name: str) -> Options:
+def parse(name: str, arguments: Sequence[str]) -> Options:
     """Read the command line."""
-    parser = argparse.ArgumentParser(prog=f"python -m tests.bench.learning.{name}")
+    parser = argparse.ArgumentParser(prog=f"python -m tests.bench.learning {name}")
     parser.add_argument("--json", action="store_true", help="the only format there is")
     parser.add_argument("--data", type=Path, default=os.environ.get(DATA), help=f"default: ${DATA}")
     parser.add_argument("--seeds", type=int, default=Options.seeds)
@@ -81,7 +86,7 @@ def parse(name: str) -> Options:
     parser.add_argument("--opensearch", help="URL of a running one")
     parser.add_argument("--model", default=Options.model)
     parser.add_argument("--held-out", action="store_true", help="judge on a fifth of the train split")
-    given = vars(parser.parse_args())
+    given = vars(parser.parse_args(arguments))
     del given["json"]
     if given["data"] is None:
         parser.error(f"--data or {DATA} must name the folder of the data sets")
