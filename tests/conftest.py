@@ -7,6 +7,7 @@ A server that cannot be had is a skip at home and a failure where CI is set.
 import asyncio
 import os
 import signal
+import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -51,6 +52,14 @@ def missing(why: object) -> NoReturn:
 def logs_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep a command that runs in this process from binding the logs to a stream that pytest closes."""
     monkeypatch.setattr("agent.logs.configure", lambda *_, **__: None)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_ray_is_left() -> Iterator[None]:
+    """End a Ray that a module started here: modules run in any order, and another starts its own."""
+    yield
+    if ray := sys.modules.get("ray"):
+        ray.shutdown()
 
 
 @pytest.fixture(scope="session")

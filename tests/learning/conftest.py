@@ -1,13 +1,11 @@
 """One small Ray for all tests of learning; sessions over a toy shop."""
 
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-import pytest
 import pytest_asyncio
-import ray
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -40,10 +38,3 @@ async def build(tmp_path: Path, tenant: str, redis_url: str) -> AsyncIterator[Bu
     for session in made:
         await session.close()
     await redis.aclose()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _ray() -> Iterator[None]:
-    """The modules run in any order, and another may start a Ray of its own in this process."""
-    yield
-    ray.shutdown()
