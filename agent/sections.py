@@ -89,6 +89,9 @@ class ServeSettings(Section):
     """Character trigrams in common (Jaccard) above which they may."""
     lend_gain: float = Field(0.15, gt=0)
     """What a loan's page must gain over raw (DCG, of 1 in all) by what was wanted around the query."""
+    policy_gain: float = Field(0.05, ge=0)
+    """What the page of the policy's words must gain by the same, where the raw page is not empty and anything
+    is known around the query."""
     min_policy_gain: float | None = None
     """Gain over raw (DCG, mean over the gate's held-back queries) that the serving version's lower bound must
     exceed before shoppers outside the explore arm get its words; None: any version answers, the base too."""

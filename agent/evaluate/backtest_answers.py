@@ -11,11 +11,12 @@ from agent.evaluate.baselines import ClickMemory, Clicks, Popularity, Rm3, Searc
 from agent.evaluate.synonyms import Synonyms
 from agent.policy.plan import Plan
 from agent.retrieval import Catalogue, Results
-from agent.serve.ladder import Decision, choose
+from agent.serve.deciding import decide
+from agent.serve.ladder import Decision
 from agent.serve.lending import lend
 from agent.settings import Settings
 from feedback.neighbours import VerifiedIndex
-from feedback.records import CachedRewrite, Rewrite, Rung
+from feedback.records import Rewrite, Rung
 
 PURPOSE = "evaluation"
 
@@ -69,7 +70,7 @@ class Answerer:
         """Return every query's answer, from the clicks known so far, the verdicts and the policy."""
         rewrites = await rewriter.rewrite(queries, index)
         lent = await lend(queries, index, self._search, self._settings)
-        chosen = [self._choose(q, index, r, t) for q, r, t in zip(queries, rewrites, lent, strict=True)]
+        chosen = await decide(queries, rewrites, index, self._search, self._settings)
         synonyms = Synonyms.mine(clicks, self._titles)
         spelled = await self._spelling.corrected(queries, purpose=PURPOSE)
         lists = {
@@ -94,10 +95,6 @@ class Answerer:
             )
             for i, query in enumerate(queries)
         }
-
-    def _choose(self, query: str, index: VerifiedIndex, rewrite: Rewrite, lent: str) -> Decision:
-        cached = CachedRewrite(rewrite=rewrite)
-        return choose(query, index, cached, lent=lent, neighbours=self._settings.policy.neighbours)
 
     async def _rewritten(self, queries: Sequence[str], texts: Iterable[str]) -> list[list[str]]:
         return await rewritten(self._search, queries, list(texts), self._settings.plan)

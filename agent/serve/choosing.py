@@ -24,6 +24,8 @@ from feedback.records import Arm, Band, CachedRewrite, Choice, Draw, Rewrite, Ru
 from feedback.text import normalise
 
 T = TypeVar("T")
+HOLD_S = 0.05
+"""Left at least to hold the policy's words against what is known, however late they came."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,12 +144,20 @@ class Chooser:
             return decision
         left_s = self._left_s(asked, began_s)
         lent = await self._lender.lend(asked.query, now_ms=asked.now_ms, within_s=left_s)
-        return self._decide(asked, lent=lent) if lent else await self._policy(asked, decision, began_s)
+        return self._decide(asked, lent=lent) if lent else await self._held_policy(asked, decision, began_s)
 
     def _verified(self, asked: Asked, decision: Decision) -> Decision:
         if self._known.is_suspended(asked.query):
             return raw("suspended")
         return raw("share") if asked.teaches and self._in_raw_share(asked) else decision
+
+    async def _held_policy(self, asked: Asked, decision: Decision, began_s: float) -> Decision:
+        said = await self._policy(asked, decision, began_s)
+        if said.rung is not Rung.POLICY:
+            return said
+        left_s = max(HOLD_S, self._left_s(asked, began_s))
+        holds = await self._lender.holds(asked.query, said.text, now_ms=asked.now_ms, within_s=left_s)
+        return said if holds else raw("not_held", said.rewrite)
 
     async def _policy(self, asked: Asked, decision: Decision, began_s: float) -> Decision:
         if not self._policy_may_speak():

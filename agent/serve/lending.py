@@ -2,14 +2,14 @@
 
 Those most like it offer their words and their verified rewrites, and the words on which they agree. Each
 offer's page is held against what was wanted around it: what shoppers of such queries clicked, the query's own
-few clicks before all. Guarantees that nothing is lent which those clicks do not speak for, and that a search
-that fails lends nothing.
+few clicks before all. The policy's words are held against the same. Guarantees that nothing is lent which
+those clicks do not speak for, and that a search that fails lends nothing.
 """
 
 import asyncio
 from collections import Counter, OrderedDict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from agent.errors import SearchFailed
@@ -30,7 +30,7 @@ OWN_VOICE = 3.0
 and the settings were, on the seventh to ninth tenth of a click log."""
 DEPTH = 10
 REMEMBERED = 20_000
-"""Queries whose loan a gateway remembers."""
+"""Answers that a gateway remembers."""
 
 
 class Look(Protocol):
@@ -97,43 +97,80 @@ async def lend(queries: Sequence[str], index: VerifiedIndex, look: Look, setting
 
 async def _best(found: Sequence[Offers], look: Look, settings: Settings) -> list[str]:
     plans = [one.plans(settings) if one.any else [] for one in found]
-    flat = [one for some in plans for one in some]
-    pages = iter(await look(flat, size=DEPTH)) if flat else iter(())
     least = settings.serve.lend_gain
+    pages = await _pages(plans, look)
+    return [one.best(some, least) if some else "" for one, some in zip(found, pages, strict=True)]
+
+
+async def held(
+    queries: Sequence[str], texts: Sequence[str], index: VerifiedIndex, look: Look, settings: Settings
+) -> list[bool]:
+    """Tell for each query whether the clicks around speak for the policy's words; raises SearchFailed.
+
+    They do where the raw page is empty or nothing is known around, too.
+    """
+    found = [offers(query, index, settings.serve) for query in queries]
+    told = [replace(one, texts=(text,) if text else ()) for one, text in zip(found, texts, strict=True)]
+    return await _held(told, look, settings)
+
+
+async def _held(told: Sequence[Offers], look: Look, settings: Settings) -> list[bool]:
+    pages = await _pages([one.plans(settings) if one.any else [] for one in told], look)
+    least = settings.serve.policy_gain
     return [
-        one.best([next(pages).object_ids for _ in some], least) if some else ""
-        for one, some in zip(found, plans, strict=True)
+        not some or not some[0] or bool(one.best(some, least)) for one, some in zip(told, pages, strict=True)
     ]
 
 
+async def _pages(plans: Sequence[Sequence[Plan]], look: Look) -> list[list[Sequence[str]]]:
+    """Return the page of each plan of each query, all in one look."""
+    flat = [one for some in plans for one in some]
+    pages = iter(await look(flat, size=DEPTH)) if flat else iter(())
+    return [[next(pages).object_ids for _ in some] for some in plans]
+
+
 class Lender:
-    """Lends to one query at a time, and remembers it while offers and wishes stand and it is not too old."""
+    """Answers for one query at a time; remembers it while offers and wishes stand and it is not too old."""
 
     def __init__(self, index: VerifiedIndex, look: Look, settings: Settings) -> None:
         self._index = index
         self._look = look
         self._settings = settings
-        self._loans: OrderedDict[str, tuple[Offers, str, int]] = OrderedDict()
+        self._found: OrderedDict[tuple[str, str], tuple[Offers, str, int]] = OrderedDict()
 
     async def lend(self, query: str, *, now_ms: int, within_s: float) -> str:
         """Return what the query is lent; empty, and counted, where the searches fail or take too long."""
         offered = offers(query, self._index, self._settings.serve)
-        if not offered.any:
-            return ""
-        before, text, lent_at_ms = self._loans.get(offered.query, (None, "", 0))
-        if before == offered and now_ms - lent_at_ms <= self._settings.serve.lists_max_age_s * 1000:
-            return text
+
+        async def best() -> str:
+            return (await _best([offered], self._look, self._settings))[0]
+
+        return await self._recall(offered, "", best, now_ms, within_s) if offered.any else ""
+
+    async def holds(self, query: str, text: str, *, now_ms: int, within_s: float) -> bool:
+        """Tell whether the clicks around speak for the policy's words; not where looking fails or is late."""
+        offered = replace(offers(query, self._index, self._settings.serve), texts=(text,))
+
+        async def said() -> str:
+            return text if (await _held([offered], self._look, self._settings))[0] else ""
+
+        return not offered.any or bool(await self._recall(offered, text, said, now_ms, within_s))
+
+    async def _recall(
+        self, offered: Offers, text: str, find: Callable[[], Awaitable[str]], now_ms: int, within_s: float
+    ) -> str:
+        name = (offered.query, text)
+        before, found, found_at_ms = self._found.get(name, (None, "", 0))
+        if before == offered and now_ms - found_at_ms <= self._settings.serve.lists_max_age_s * 1000:
+            return found
         try:
             async with asyncio.timeout(max(0.0, within_s)):
-                (text,) = await _best([offered], self._look, self._settings)
+                found = await find()
         except (TimeoutError, SearchFailed) as error:
             UNLENT.labels(why="late" if isinstance(error, TimeoutError) else "search_failed").inc()
             return ""
-        self._remember(offered, text, now_ms)
-        return text
-
-    def _remember(self, offered: Offers, text: str, now_ms: int) -> None:
-        self._loans[offered.query] = (offered, text, now_ms)
-        self._loans.move_to_end(offered.query)
-        while len(self._loans) > REMEMBERED:
-            self._loans.popitem(last=False)
+        self._found[name] = (offered, found, now_ms)
+        self._found.move_to_end(name)
+        while len(self._found) > REMEMBERED:
+            self._found.popitem(last=False)
+        return found

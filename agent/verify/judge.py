@@ -146,9 +146,14 @@ class Judge:
         )
 
     def is_hijack(self, observed: Observed, moved: Moves) -> bool:
-        """Tell whether the gain vanishes once only objects wanted for this query above others count."""
+        """Tell whether the gain vanishes once only objects wanted for this query above others count.
+
+        An empty page has nothing that what is popular could push away.
+        """
         if observed.evidence.has_impressions and not self.prior.queries_matter:
             return True
+        if not observed.raw_ids:
+            return False
         merged, feedback = observed.evidence.merged(), self.shop.settings
         own = actions_of(merged, feedback)
         elsewhere = self.shop.without(own)

@@ -19,11 +19,10 @@ from agent.demo.traffic import THINK_S
 from agent.evaluate.baselines import ClickMemory
 from agent.evaluate.metrics import mean, ndcg
 from agent.policy.plan import Plan, plan
-from agent.serve.ladder import choose
-from agent.serve.lending import lend
+from agent.serve.deciding import decide
 from feedback.decay import Decay
 from feedback.neighbours import VerifiedIndex
-from feedback.records import CachedRewrite, Rewrite
+from feedback.records import Rewrite
 from feedback.text import bucket, normalise
 from tests.service.drift_panel import HEADLINE, Point
 from tests.service.virtual_shop import START_MS, VirtualShop
@@ -223,13 +222,11 @@ class DriftWorld:
         frozen = frozen and self._frozen is not None
         index = self._frozen if frozen and self._frozen else self.shop.parts.known.index
         look = partial(self.shop.pages.msearch, purpose="evaluation")
-        lent = await lend(queries, index, look, self.shop.settings)
-        found: list[str] = []
-        for query, loan in zip(queries, lent, strict=True):
-            words = self._frozen_words.get(normalise(query)) if frozen else self._policy.proven(query)
-            cached = CachedRewrite(rewrite=words) if words else None
-            found.append(choose(query, index, cached, lent=loan).text)
-        return found
+        words = [
+            self._frozen_words.get(normalise(query)) if frozen else self._policy.proven(query)
+            for query in queries
+        ]
+        return [one.text for one in await decide(queries, words, index, look, self.shop.settings)]
 
     async def _freeze(self) -> None:
         self._frozen = VerifiedIndex()

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from serve_fakes import NOW_MS, FakeRewriter, World, verdict
+from serve_fakes import NOW_MS, RAW, FakeRewriter, World, verdict
 
 from agent.serve.arms import arm_of
 from agent.serve.asking import Kind, LiveRewrites, RewriteAsk
@@ -398,3 +398,12 @@ async def test_a_client_s_searches_of_a_query_explore_together_and_say_how_likel
     assert shown[80].band is Band.HEAD
     assert shown[80].chance < 0.05
     assert (unknown["arm"], shown[81].band, shown[81].chance) == ("stable", None, 0.0)
+
+
+async def test_a_live_rewrite_that_the_clicks_around_do_not_speak_for_is_not_served() -> None:
+    world = World(verdict("couch red", "", wanted=((RAW[0], 1.0),)))
+    async with gateway(world) as http:
+        refused = await ask(http, "couch rad")
+        free = await ask(http, "hose")
+    assert (refused["rung"], refused["source"], refused["version"]) == ("raw", "raw:not_held", 1)
+    assert (free["rung"], free["source"]) == ("policy", "model")

@@ -7,7 +7,7 @@ from serve_fakes import index_of, settings_of, verdict
 from agent.errors import SearchFailed
 from agent.policy.plan import Plan
 from agent.retrieval.results import Results
-from agent.serve.lending import Lender, lend, offers
+from agent.serve.lending import Lender, held, lend, offers
 from feedback.records import Verified
 
 RAW = ("r-1", "r-2", "r-3")
@@ -100,3 +100,28 @@ async def test_where_looking_fails_or_takes_too_long_nothing_is_lent_nor_remembe
     assert await lender.lend("red couchh", now_ms=0, within_s=0.01) == ""
     shop.takes_s = 0.0
     assert await lender.lend("red couchh", now_ms=0, within_s=1.0) == "sofa red couch"
+
+
+async def test_the_policy_s_words_are_held_against_the_same_clicks() -> None:
+    index = index_of(asked("red couch", "", RED))
+    shop = Shop(settee=("red", *RAW), bench=("new", *RAW))
+
+    async def holds(text: str, query: str = "red couchh") -> bool:
+        (found,) = await held([query], [text], index, shop, settings_of())
+        lender = Lender(index, shop, settings_of())
+        assert await lender.holds(query, text, now_ms=0, within_s=1.0) is found
+        return found
+
+    assert await holds("settee")
+    assert not await holds("bench")
+    assert await holds("bench", "hose")  # nothing is known around it
+    shop.pages[""] = ()
+    assert await holds("bench")  # nothing is better than an empty page
+
+
+async def test_words_that_cannot_be_held_against_anything_in_time_are_not_said() -> None:
+    lender = Lender(index_of(asked("red couch", "", RED)), shop := Shop(settee=("red", *RAW)), settings_of())
+    shop.fails = True
+    assert not await lender.holds("red couchh", "settee", now_ms=0, within_s=1.0)
+    shop.fails = False
+    assert await lender.holds("red couchh", "settee", now_ms=0, within_s=1.0)

@@ -17,10 +17,10 @@ from agent.evaluate.labelled import Systems
 from agent.evaluate.metrics import DEPTH
 from agent.evaluate.products import indexed, titles_of
 from agent.retrieval import Catalogue
-from agent.serve.ladder import choose
+from agent.serve.deciding import decide
 from agent.serve.lending import lend
 from agent.settings import Settings
-from feedback.records import CachedRewrite, Rewrite
+from feedback.records import Rewrite
 from feedback.text import normalise
 from tests.bench.learning.held_out import only, split_off
 from tests.bench.learning.judging import Judge, Lists
@@ -170,14 +170,12 @@ class Homedepot:
         memory, popularity = ClickMemory(world.clicks), Popularity.of(world.clicks)
         asked = [world.verdicts.get(normalise(query)) for query in queries]
         lent = await lend(queries, world.verdicts, search, self._settings)
-        ladder = [
-            choose(q, world.verdicts, CachedRewrite(rewrite=Rewrite(text=t)), lent=words).text
-            for q, t, words in zip(queries, texts, lent, strict=True)
-        ]
+        said = [Rewrite(text=text) for text in texts]
+        ladder = await decide(queries, said, world.verdicts, search, self._settings)
         served = {
             "verified": [one.text if one and one.settled else "" for one in asked],
             "nearest": lent,
-            "ladder": ladder,
+            "ladder": [one.text for one in ladder],
         }
         found = {name: await rewritten(search, queries, some, plan) for name, some in served.items()}
         found["click memory"] = [memory.order(normalise(q), ids) for q, ids in zip(queries, raw, strict=True)]

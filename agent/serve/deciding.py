@@ -1,0 +1,32 @@
+"""The ladder for many queries at once, as evaluations climb it; `agent.serve.choosing` does it for one."""
+
+from collections.abc import Sequence
+
+from agent.serve.ladder import Decision, choose
+from agent.serve.lending import Look, held, lend
+from agent.settings import Settings
+from feedback.neighbours import VerifiedIndex
+from feedback.records import CachedRewrite, Rewrite
+
+
+async def decide(
+    queries: Sequence[str],
+    rewrites: Sequence[Rewrite | None],
+    index: VerifiedIndex,
+    look: Look,
+    settings: Settings,
+) -> list[Decision]:
+    """Return what each query is answered with, given the policy's words for it; raises SearchFailed."""
+    lent = await lend(queries, index, look, settings)
+    texts = [one.text if one else "" for one in rewrites]
+    holding = await held(queries, texts, index, look, settings)
+    return [
+        choose(
+            query,
+            index,
+            CachedRewrite(rewrite=rewrite) if rewrite and holds else None,
+            lent=loan,
+            neighbours=settings.policy.neighbours,
+        )
+        for query, rewrite, loan, holds in zip(queries, rewrites, lent, holding, strict=True)
+    ]
