@@ -33,7 +33,7 @@ class Neighbour:
 
 
 class VerifiedIndex:
-    """Every verdict, by query and by trigram; a few hundred bytes a query."""
+    """Every verdict, by query and by trigram; one to three thousand bytes a query."""
 
     def __init__(self) -> None:
         self.seq = 0
@@ -73,21 +73,25 @@ class VerifiedIndex:
     def put(self, name: str, verdict: Verified | None) -> None:
         """Set the verdict of ``segment|query``; None takes it out."""
         with self._lock:
-            slot = self._slots.get(name)
-            if slot is None:
-                slot = self._add(name)
+            if verdict is None and name not in self._slots:
+                return
+            slot = self._slots.setdefault(name, len(self._verdicts))
+            if slot == len(self._verdicts):
+                self._verdicts.append(None)
+                self._sizes.append(0)
+                self._arrays.pop("", None)
+            if verdict is not None and verdict.settled and not self._sizes[slot]:
+                self._post(slot, name)
             self._verdicts[slot] = verdict
 
-    def _add(self, name: str) -> int:
-        slot = self._slots[name] = len(self._verdicts)
+    def _post(self, slot: int, name: str) -> None:
+        """Let a query be found by its trigrams, once it has a verdict of its own."""
         grams = trigrams(name.partition("|")[2])
-        self._verdicts.append(None)
-        self._sizes.append(len(grams))
+        self._sizes[slot] = len(grams)
         self._arrays.pop("", None)
         for gram in grams:
             self._postings[gram].append(slot)
             self._arrays.pop(gram, None)
-        return slot
 
     def get(self, query: str, segment: str = "all") -> Verified | None:
         """Return the verdict on a query; its text may be empty: nothing to add."""

@@ -248,7 +248,7 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
     proposals: tuple[str, ...] = ()
     """Candidates that lack evidence: the explore arm may show them, so that they get some."""
     settled: bool = True
-    """False: too little is known for a verdict; only the proposals count."""
+    """False: too little is known for a verdict; only the proposals and what is wanted count."""
     wanted: tuple[tuple[str, float], ...] = ()
     """Object_id and its share of what the query's shoppers wanted, the largest first, at most 10."""
     searches: float = 0.0

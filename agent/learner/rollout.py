@@ -135,7 +135,7 @@ def targets_for(query: str, index: VerifiedIndex, settings: LearnerSettings) -> 
     if settings.teachers == "own":
         return ()
     verified = index.get(query, SEGMENT)
-    if verified is None:
+    if verified is None or not verified.settled:
         return ()
     if not verified.text:
         return (Target(text="", weight=settings.silence_weight),)

@@ -24,8 +24,8 @@ from feedback.records import Arm, Band, CachedRewrite, Choice, Draw, Rewrite, Ru
 from feedback.text import normalise
 
 T = TypeVar("T")
-HOLD_S = 0.05
-"""Left at least to hold the policy's words against what is known, however late they came."""
+LEND_SHARE = 0.5
+"""Of the time left that looking for a loan may take, so that the policy has some."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +41,7 @@ class Asked:
     wait_s: float | None = None
     """The caller's own deadline; then a stale cached rewrite is asked for anew."""
     now_ms: int = 0
+    purpose: str = "search"
     band: Band | None = None
     chance: float = 0.0
     """See Impression."""
@@ -128,7 +129,7 @@ class Chooser:
         """Draw from what shoppers proposed and lacks evidence, or the policy's samples: half and half."""
         verdict = self._known.index.get(asked.query)
         proposed = tuple(Rewrite(text=text) for text in verdict.proposals) if verdict else ()
-        pool = await self._in_time(self._cache.pool(asked.query), SamplePool(), began_s)
+        pool = await self._in_time(self._cache.pool(asked.query), SamplePool(), self._left_s(asked, began_s))
         samples = tuple(one for one in pool.samples if self._may_answer(one))
         current = any(one.version >= self._known.stable_version for one in samples)
         if not current and self._settings.serve.pool_samples:
@@ -142,8 +143,10 @@ class Chooser:
             return self._verified(asked, decision)
         if not decision.ask_policy:
             return decision
-        left_s = self._left_s(asked, began_s)
-        lent = await self._lender.lend(asked.query, now_ms=asked.now_ms, within_s=left_s)
+        left_s = LEND_SHARE * self._left_s(asked, began_s)
+        lent = await self._lender.lend(
+            asked.query, now_ms=asked.now_ms, within_s=left_s, purpose=asked.purpose
+        )
         return self._decide(asked, lent=lent) if lent else await self._held_policy(asked, decision, began_s)
 
     def _verified(self, asked: Asked, decision: Decision) -> Decision:
@@ -155,14 +158,19 @@ class Chooser:
         said = await self._policy(asked, decision, began_s)
         if said.rung is not Rung.POLICY:
             return said
-        left_s = max(HOLD_S, self._left_s(asked, began_s))
-        holds = await self._lender.holds(asked.query, said.text, now_ms=asked.now_ms, within_s=left_s)
+        holds = await self._lender.holds(
+            asked.query,
+            said.text,
+            now_ms=asked.now_ms,
+            within_s=self._left_s(asked, began_s),
+            purpose=asked.purpose,
+        )
         return said if holds else raw("not_held", said.rewrite)
 
     async def _policy(self, asked: Asked, decision: Decision, began_s: float) -> Decision:
         if not self._policy_may_speak():
             return raw("unproven")
-        cached = await self._in_time(self._cache.get(asked.query), None, began_s)
+        cached = await self._in_time(self._cache.get(asked.query), None, self._left_s(asked, began_s))
         if cached is not None and self._may_answer(cached.rewrite) and self._is_proven(cached.rewrite):
             return await self._from_cache(asked, cached, began_s)
         return await self._from_model(asked, decision, began_s)
@@ -238,9 +246,8 @@ class Chooser:
         share = raw_share(verdict.searches if verdict else 0.0, self._settings.serve)
         return in_raw_share(asked.query, asked.client_id, asked.now_ms, share)
 
-    async def _in_time(self, read: Awaitable[T], otherwise: T, began_s: float) -> T:
+    async def _in_time(self, read: Awaitable[T], otherwise: T, left_s: float) -> T:
         """Return what the cache says within the deadline."""
-        left_s = self._settings.serve.deadline_s - (time.monotonic() - began_s)
         try:
             async with asyncio.timeout(max(0.0, left_s)):
                 return await read

@@ -10,7 +10,6 @@ import contextlib
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Annotated, Any, Literal, get_args
 
 from fastapi import FastAPI, Query, Request
@@ -37,7 +36,7 @@ from agent.serve.schemas import (
     SearchRequest,
     SearchResponse,
 )
-from agent.serve.searching import SHOPPER, Searcher, Searches
+from agent.serve.searching import Searcher, Searches
 from agent.serve.vitals import publish
 from agent.settings import Settings
 from feedback.clock import Clock, wall_clock
@@ -82,12 +81,13 @@ class Parts:
 def make_app(parts: Parts) -> FastAPI:
     """Return the application; its lifespan runs the background work."""
     live = LiveRewrites(parts.rewriter)
+    lender = Lender(parts.known.index, parts.catalogue.msearch, parts.settings)
     chooser = Chooser(
         parts.settings,
         known=parts.known,
         cache=parts.cache,
         live=live,
-        lender=Lender(parts.known.index, partial(parts.catalogue.msearch, purpose=SHOPPER), parts.settings),
+        lender=lender,
         rng=parts.rng,
     )
     searcher = Searcher(
@@ -104,6 +104,7 @@ def make_app(parts: Parts) -> FastAPI:
         async with _background(parts, app.state.background):
             yield
         await live.close()
+        await lender.close()
         if parts.close is not None:
             await parts.close()
 

@@ -10,6 +10,7 @@ import asyncio
 from collections import Counter, OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol
 
 from agent.errors import SearchFailed
@@ -33,10 +34,24 @@ REMEMBERED = 20_000
 """Answers that a gateway remembers."""
 
 
+MOST_LOOKING = 32
+"""Questions that are looked up at a time; the next one is answered as if nobody knew."""
+Question = tuple[str, str]
+"""A query, and the policy's words for it or nothing."""
+
+
+class MultiSearch(Protocol):
+    """Searches plans without documents; raises SearchFailed."""
+
+    async def __call__(self, plans: list[Plan], *, size: int, purpose: str) -> Sequence[Results]:
+        """Return the first page of each plan, in order."""
+        ...
+
+
 class Look(Protocol):
     """Searches plans without documents; raises SearchFailed."""
 
-    async def __call__(self, plans: Sequence[Plan], *, size: int) -> Sequence[Results]:
+    async def __call__(self, plans: list[Plan], *, size: int) -> Sequence[Results]:
         """Return the first page of each plan, in order."""
         ...
 
@@ -56,6 +71,11 @@ class Offers:
         """Tell whether there is anything to look at."""
         return bool(self.texts and self.wanted)
 
+    @property
+    def digest(self) -> int:
+        """Tells two states of what is known apart."""
+        return hash((self.texts, tuple(self.wanted.items())))
+
     def plans(self, settings: Settings) -> list[Plan]:
         """Return the plan of the raw query, then that of each offer."""
         return [plan(self.query, text, settings.plan) for text in ("", *self.texts)]
@@ -74,14 +94,14 @@ def offers(query: str, index: VerifiedIndex, settings: ServeSettings) -> Offers:
     own = index.get(query)
     if own is not None and own.settled:
         return Offers(query=query)
-    near = index.nearest(query, k=VOICES)
+    near = index.nearest(query, k=VOICES, min_similarity=settings.lend_similarity)
     voices = [(n.similarity**3, n.verified) for n in near]
     voices += [(OWN_VOICE, own)] if own is not None else []
     wanted: Counter[str] = Counter()
     for weight, verdict in voices:
         wanted.update({d: weight * share for d, share in verdict.wanted})
     total = sum(weight for weight, _ in voices)
-    lenders = [n for n in near if n.similarity > settings.lend_similarity][: settings.lenders]
+    lenders = near[: settings.lenders]
     texts = [f"{n.verified.text} {n.verified.query}".strip() for n in lenders]
     return Offers(
         query=query,
@@ -124,53 +144,80 @@ async def _held(told: Sequence[Offers], look: Look, settings: Settings) -> list[
 
 async def _pages(plans: Sequence[Sequence[Plan]], look: Look) -> list[list[Sequence[str]]]:
     """Return the page of each plan of each query, all in one look."""
-    flat = [one for some in plans for one in some]
-    pages = iter(await look(flat, size=DEPTH)) if flat else iter(())
-    return [[next(pages).object_ids for _ in some] for some in plans]
+    flat = list(dict.fromkeys(one for some in plans for one in some))
+    found = dict(zip(flat, await look(flat, size=DEPTH), strict=True)) if flat else {}
+    return [[found[one].object_ids for one in some] for some in plans]
 
 
 class Lender:
-    """Answers for one query at a time; remembers it while offers and wishes stand and it is not too old."""
+    """Answers for one query at a time, each question once at a time.
 
-    def __init__(self, index: VerifiedIndex, look: Look, settings: Settings) -> None:
+    An answer is remembered while offers and wishes stand and it is not too old, also one that came too late.
+    """
+
+    def __init__(self, index: VerifiedIndex, search: MultiSearch, settings: Settings) -> None:
         self._index = index
-        self._look = look
+        self._search = search
         self._settings = settings
-        self._found: OrderedDict[tuple[str, str], tuple[Offers, str, int]] = OrderedDict()
+        self._found: OrderedDict[Question, tuple[int, str, int]] = OrderedDict()
+        self._looking: dict[Question, asyncio.Task[str]] = {}
 
-    async def lend(self, query: str, *, now_ms: int, within_s: float) -> str:
+    async def lend(self, query: str, *, now_ms: int, within_s: float, purpose: str) -> str:
         """Return what the query is lent; empty, and counted, where the searches fail or take too long."""
         offered = offers(query, self._index, self._settings.serve)
+        look = partial(self._search, purpose=purpose)
 
         async def best() -> str:
-            return (await _best([offered], self._look, self._settings))[0]
+            return (await _best([offered], look, self._settings))[0]
 
         return await self._recall(offered, "", best, now_ms, within_s) if offered.any else ""
 
-    async def holds(self, query: str, text: str, *, now_ms: int, within_s: float) -> bool:
+    async def holds(self, query: str, text: str, *, now_ms: int, within_s: float, purpose: str) -> bool:
         """Tell whether the clicks around speak for the policy's words; not where looking fails or is late."""
         offered = replace(offers(query, self._index, self._settings.serve), texts=(text,))
+        look = partial(self._search, purpose=purpose)
 
         async def said() -> str:
-            return text if (await _held([offered], self._look, self._settings))[0] else ""
+            return text if (await _held([offered], look, self._settings))[0] else ""
 
         return not offered.any or bool(await self._recall(offered, text, said, now_ms, within_s))
 
     async def _recall(
         self, offered: Offers, text: str, find: Callable[[], Awaitable[str]], now_ms: int, within_s: float
     ) -> str:
-        name = (offered.query, text)
-        before, found, found_at_ms = self._found.get(name, (None, "", 0))
-        if before == offered and now_ms - found_at_ms <= self._settings.serve.lists_max_age_s * 1000:
+        asked = (offered.query, text)
+        before, found, found_at_ms = self._found.get(asked, (None, "", 0))
+        if before == offered.digest and now_ms - found_at_ms <= self._settings.serve.lists_max_age_s * 1000:
+            self._found.move_to_end(asked)
             return found
-        try:
-            async with asyncio.timeout(max(0.0, within_s)):
-                found = await find()
-        except (TimeoutError, SearchFailed) as error:
-            UNLENT.labels(why="late" if isinstance(error, TimeoutError) else "search_failed").inc()
+        if asked not in self._looking and len(self._looking) >= MOST_LOOKING:
+            UNLENT.labels(why="busy").inc()
             return ""
-        self._found[name] = (offered, found, now_ms)
-        self._found.move_to_end(name)
+        if asked not in self._looking:
+            self._looking[asked] = asyncio.create_task(self._find(asked, offered.digest, find, now_ms))
+        done, _ = await asyncio.wait({task := self._looking[asked]}, timeout=max(0.0, within_s))
+        if not done:
+            UNLENT.labels(why="late").inc()
+        return task.result() if done else ""
+
+    async def _find(
+        self, asked: Question, digest: int, find: Callable[[], Awaitable[str]], now_ms: int
+    ) -> str:
+        try:
+            found = await find()
+        except SearchFailed:
+            UNLENT.labels(why="search_failed").inc()
+            return ""
+        finally:
+            del self._looking[asked]
+        self._found[asked] = (digest, found, now_ms)
+        self._found.move_to_end(asked)
         while len(self._found) > REMEMBERED:
             self._found.popitem(last=False)
         return found
+
+    async def close(self) -> None:
+        """End what is still looked for."""
+        for task in (looking := list(self._looking.values())):
+            task.cancel()
+        await asyncio.gather(*looking, return_exceptions=True)

@@ -27,7 +27,7 @@ CACHE_FAILURES = Counter(
 )
 UNLENT = Counter(
     "unseen_unlent_total",
-    "Searches whose query was lent nothing since looking failed, by why: late, search_failed.",
+    "Looks at what clicks around a query speak for that failed, by why: late, search_failed, busy.",
     ["why"],
 )
 IMPRESSIONS = Counter(

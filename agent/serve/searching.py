@@ -119,6 +119,7 @@ class Searcher:
             teaches=request.purpose == SHOPPER,
             wait_s=request.deadline_s,
             now_ms=self._clock(),
+            purpose=request.purpose,
         )
         return await self._in_arm(asked) if asked.teaches else asked
 

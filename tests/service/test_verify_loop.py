@@ -5,7 +5,6 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from itertools import count
 
 import pytest
@@ -80,7 +79,7 @@ class Shop:
             known=self.known,
             cache=FakeCache(),
             live=live,
-            lender=Lender(self.known.index, partial(self.catalogue.msearch, purpose="search"), self.settings),
+            lender=Lender(self.known.index, self.catalogue.msearch, self.settings),
             rng=random.Random(0),
         )
         impressions = ImpressionBuffer(FakeWriter(), capacity=100)

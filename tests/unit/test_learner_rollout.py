@@ -1,5 +1,6 @@
 """A group's rewards, and which groups have anything to teach."""
 
+import msgspec
 import pytest
 
 from agent.learner.rollout import Rollout, Target, group_of, targets_for
@@ -50,6 +51,8 @@ def test_own_samples_only_leaves_verified_rewrites_out() -> None:
     index.put("all|oak desk", verdict())
     assert targets_for("oak desk", index, LearnerSettings()) == (Target(text="table", weight=1.0),)
     assert targets_for("oak desk", index, LearnerSettings(teachers="own")) == ()
+    index.put("all|oak desk", msgspec.structs.replace(verdict(), text="", settled=False))
+    assert targets_for("oak desk", index, LearnerSettings()) == ()  # nobody said that nothing is to be added
 
 
 def verdict() -> Verified:

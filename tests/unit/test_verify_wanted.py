@@ -44,3 +44,4 @@ def test_at_most_ten_objects_are_told_the_largest_first() -> None:
     assert [d for d, _ in found] == [f"d{i:02}" for i in range(14, 4, -1)]
     assert len(found) == MOST
     assert asked({}, clicked(lamp=3)) == ()
+    assert asked(clicked(bed=0.2), clicked(bed=0.2, lamp=3)) == ()  # too long ago
