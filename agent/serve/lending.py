@@ -26,6 +26,8 @@ from feedback.text import normalise
 
 VOICES = 16
 """Judged queries whose shoppers say what is wanted, each by its similarity cubed."""
+EARSHOT = 0.1
+"""Similarity above which they are heard: a trigram that two queries happen to share says nothing."""
 OWN_VOICE = 3.0
 """Of the query's own clicks, where it was asked and too little is known for a verdict. Chosen, as the voices
 and the settings were, on the seventh to ninth tenth of a click log."""
@@ -94,14 +96,14 @@ def offers(query: str, index: VerifiedIndex, settings: ServeSettings) -> Offers:
     own = index.get(query)
     if own is not None and own.settled:
         return Offers(query=query)
-    near = index.nearest(query, k=VOICES, min_similarity=settings.lend_similarity)
+    near = index.nearest(query, k=VOICES, min_similarity=EARSHOT)
     voices = [(n.similarity**3, n.verified) for n in near]
     voices += [(OWN_VOICE, own)] if own is not None else []
     wanted: Counter[str] = Counter()
     for weight, verdict in voices:
         wanted.update({d: weight * share for d, share in verdict.wanted})
     total = sum(weight for weight, _ in voices)
-    lenders = near[: settings.lenders]
+    lenders = [n for n in near if n.similarity > settings.lend_similarity][: settings.lenders]
     texts = [f"{n.verified.text} {n.verified.query}".strip() for n in lenders]
     return Offers(
         query=query,

@@ -148,16 +148,15 @@ class Judge:
     def is_hijack(self, observed: Observed, moved: Moves) -> bool:
         """Tell whether the gain vanishes once only objects wanted for this query above others count.
 
-        An empty page has nothing that what is popular could push away.
+        On an empty page, where nothing is pushed away, being wanted more than elsewhere is enough.
         """
         if observed.evidence.has_impressions and not self.prior.queries_matter:
             return True
-        if not observed.raw_ids:
-            return False
         merged, feedback = observed.evidence.merged(), self.shop.settings
         own = actions_of(merged, feedback)
         elsewhere = self.shop.without(own)
-        wanted = {d for d in own if lift_bound(d, own, elsewhere, self.prior) > self.settings.min_lift}
+        least = self.settings.min_lift if observed.raw_ids else min(1.0, self.settings.min_lift)
+        wanted = {d for d in own if lift_bound(d, own, elsewhere, self.prior) > least}
         mu, alpha = self.shop.totals.mu, self.prior.alpha
         gains = attractiveness(merged, mu=mu, alpha=alpha, settings=feedback)
         return sum(w * gains.get(d, 0.0) for d, w in moved.items() if d in wanted) <= 0

@@ -136,13 +136,11 @@ def test_a_popular_object_is_no_reason_to_rewrite() -> None:
     assert judge(x=4 + 2000).judge(one, lists("xy")).reason is Reason.POPULARITY
 
 
-def test_what_is_popular_fills_an_empty_page_and_not_where_clicks_follow_objects_alone() -> None:
-    empty = observed({"x": 2}, {"x": 2}, "")
-    assert judge(x=4 + 2000).judge(empty, lists("xy")).reason is Reason.CLAIM
-    shown = {"x": ObjectEvidence(clicks=2, examinations=4)}
-    pages = Observed(evidence=QueryEvidence(query="q", folds=(shown, shown)), raw_ids=())
-    indifferent = replace(PRIOR, queries_matter=False)
-    assert judge(indifferent).judge(pages, lists("xy")).reason is Reason.POPULARITY
+def test_on_an_empty_page_an_object_need_only_be_wanted_more_than_elsewhere() -> None:
+    empty, full = observed({"x": 2}, {"x": 2}, ""), observed({"x": 2}, {"x": 2}, "ab")
+    assert judge(x=4 + 500).judge(full, lists("xy")).reason is Reason.POPULARITY
+    assert judge(x=4 + 500).judge(empty, lists("xy")).reason is Reason.CLAIM
+    assert judge(x=4 + 20000).judge(empty, lists("xy")).reason is Reason.POPULARITY
 
 
 def test_the_half_that_chose_a_candidate_does_not_judge_it() -> None:
