@@ -128,7 +128,7 @@ def _add_shop_routes(app: FastAPI, searcher: Searcher, intake: Intake) -> None:
 
     @app.post("/rewrite", responses=PROBLEMS)
     async def rewrite(request: RewriteRequest) -> RewriteResponse:
-        """Return what would be searched, without searching."""
+        """Return what would be searched."""
         return await searcher.rewrite(request)
 
     @app.post(
