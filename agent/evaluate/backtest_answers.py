@@ -70,7 +70,7 @@ class Answerer:
         """Return every query's answer, from the clicks known so far, the verdicts and the policy."""
         rewrites = await rewriter.rewrite(queries, index)
         lent = await lend(queries, index, self._search, self._settings)
-        chosen = await decide(queries, rewrites, index, self._search, self._settings)
+        chosen = await decide(queries, rewrites, lent, index, self._search, self._settings)
         synonyms = Synonyms.mine(clicks, self._titles)
         spelled = await self._spelling.corrected(queries, purpose=PURPOSE)
         lists = {

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from agent.serve.ladder import Decision, choose
-from agent.serve.lending import Look, held, lend
+from agent.serve.lending import Look, held
 from agent.settings import Settings
 from feedback.neighbours import VerifiedIndex
 from feedback.records import CachedRewrite, Rewrite
@@ -12,12 +12,12 @@ from feedback.records import CachedRewrite, Rewrite
 async def decide(
     queries: Sequence[str],
     rewrites: Sequence[Rewrite | None],
+    lent: Sequence[str],
     index: VerifiedIndex,
     look: Look,
     settings: Settings,
 ) -> list[Decision]:
-    """Return what each query is answered with, given the policy's words for it; raises SearchFailed."""
-    lent = await lend(queries, index, look, settings)
+    """Return what each query is answered with, given the policy's words and a loan; raises SearchFailed."""
     texts = [one.text if one else "" for one in rewrites]
     holding = await held(queries, texts, index, look, settings)
     return [

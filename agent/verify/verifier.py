@@ -10,8 +10,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-import msgspec
-
 from agent.policy.plan import Plan, plan
 from agent.settings import Settings
 from agent.verify.judge import Judge, Judgement, Listed, Reason
@@ -197,8 +195,10 @@ class Verifier:
         listed = [Listed(text=text, object_ids=pages[p]) for p, text in texts.items() if text]
         judgement = judge.judge(observed, listed)
         standing = Standing(
-            best=msgspec.structs.replace(
-                self._claim(observed, judgement, _proposals(observed, listed, self._settings.verify.depth)),
+            best=self._claim(
+                observed,
+                judgement,
+                proposals=_proposals(observed, listed, self._settings.verify.depth),
                 wanted=wanted(observed, judge.shop, self.prior),
             ),
             amount=_amount(observed.evidence),
@@ -207,7 +207,14 @@ class Verifier:
         self._standings.put(_name(observed.evidence), standing)
         return judgement.reason
 
-    def _claim(self, observed: Observed, judgement: Judgement, proposals: tuple[str, ...]) -> Verified:
+    def _claim(
+        self,
+        observed: Observed,
+        judgement: Judgement,
+        *,
+        proposals: tuple[str, ...],
+        wanted: tuple[tuple[str, float], ...],
+    ) -> Verified:
         evidence, depth = observed.evidence, self._settings.verify.depth
         listed = judgement.listed if judgement.reason is Reason.CLAIM else None
         text = listed.text if listed else ""
@@ -226,6 +233,7 @@ class Verifier:
             evidence_seq=evidence.seq,
             made_at_ms=self._clock(),
             proposals=proposals,
+            wanted=wanted,
             searches=max((e.impressions for e in evidence.merged().values()), default=0.0),
         )
 

@@ -20,6 +20,7 @@ from agent.evaluate.baselines import ClickMemory
 from agent.evaluate.metrics import mean, ndcg
 from agent.policy.plan import Plan, plan
 from agent.serve.deciding import decide
+from agent.serve.lending import lend
 from feedback.decay import Decay
 from feedback.neighbours import VerifiedIndex
 from feedback.records import Rewrite
@@ -226,7 +227,9 @@ class DriftWorld:
             self._frozen_words.get(normalise(query)) if frozen else self._policy.proven(query)
             for query in queries
         ]
-        return [one.text for one in await decide(queries, words, index, look, self.shop.settings)]
+        settings = self.shop.settings
+        lent = await lend(queries, index, look, settings)
+        return [one.text for one in await decide(queries, words, lent, index, look, settings)]
 
     async def _freeze(self) -> None:
         self._frozen = VerifiedIndex()

@@ -171,7 +171,7 @@ class Homedepot:
         asked = [world.verdicts.get(normalise(query)) for query in queries]
         lent = await lend(queries, world.verdicts, search, self._settings)
         said = [Rewrite(text=text) for text in texts]
-        ladder = await decide(queries, said, world.verdicts, search, self._settings)
+        ladder = await decide(queries, said, lent, world.verdicts, search, self._settings)
         served = {
             "verified": [one.text if one and one.settled else "" for one in asked],
             "nearest": lent,
