@@ -84,11 +84,7 @@ class ServeSettings(Section):
     """That this may take of the query's searches."""
     lenders: int = Field(8, ge=0)
     """Judged queries that may lend their words and their verified rewrite to one without a verdict, for a
-    search each. 0: nothing is lent."""
-    lend_similarity: float = Field(0.2, ge=0, le=1)
-    """Character trigrams in common (Jaccard) above which they may."""
-    lend_gain: float = Field(0.15, gt=0)
-    """What a loan's page must gain over raw (DCG, of 1 in all) by what was wanted around the query."""
+    search each, on the terms that the verifier finds to pay. 0: nothing is lent."""
     policy_gain: float = Field(0.05, ge=0)
     """What the page of the policy's words must gain by the same, where the raw page is not empty and anything
     is known around the query."""

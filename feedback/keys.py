@@ -30,6 +30,7 @@ State URL (no eviction)                       writer      bound                 
   unseen:{t}:verified              hash       verifier    one a query               -
   unseen:{t}:verified:order        zset       verifier    one a query               -
   unseen:{t}:verified:seq          string     verifier    1                         -
+  unseen:{t}:lending               string     verifier    1                         -
   unseen:{t}:suspended             stream     gateway     1,000 entries             -
   unseen:{t}:version:seq           string     learner     1                         -
   unseen:{t}:version:<n>           string     learner     settings.keep_versions    -
@@ -182,6 +183,10 @@ class Keys:
     def verified_seq(self) -> str:
         """The verifier's sequence number."""
         return self._t("verified:seq")
+
+    def lending(self) -> str:
+        """String: LendingTerms."""
+        return self._t("lending")
 
     def suspended(self) -> str:
         """Stream of ``segment|query`` whose pages are not those that the verdict rests on."""

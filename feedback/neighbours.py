@@ -1,4 +1,4 @@
-"""A copy of the verifier's verdicts in the process, and the asked queries nearest to a new one.
+"""A copy of the verifier's verdicts and terms in the process, and the asked queries nearest to a new one.
 
 Follows the verifier's sequence numbers, so that a refresh reads only what changed. Safe to read from other
 threads while one refreshes. Similarity is the Jaccard similarity of character trigrams.
@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 
 from feedback.evidence import query_field
 from feedback.keys import Keys
-from feedback.records import Verified
+from feedback.records import LendingTerms, Verified
 from feedback.text import normalise, trigrams
 
 REFRESH_BATCH = 2000
@@ -38,6 +38,10 @@ class VerifiedIndex:
     def __init__(self) -> None:
         self.seq = 0
         """The verifier's sequence number that this copy has come to."""
+        self.puts = 0
+        """How often a verdict was set or taken out: tells two states of the copy apart."""
+        self.terms = LendingTerms()
+        """On which its queries lend."""
         self._lock = threading.Lock()
         self._slots: dict[str, int] = {}
         self._verdicts: list[Verified | None] = []
@@ -61,6 +65,8 @@ class VerifiedIndex:
                 self.put(name.decode(), msgspec.json.decode(stored, type=Verified) if stored else None)
             self.seq = int(batch[-1][1])
             changed += len(batch)
+        if stored := await redis.get(keys.lending()):
+            self.terms = msgspec.json.decode(stored, type=LendingTerms)
         return changed
 
     async def _newer(self, redis: Redis, keys: Keys) -> list[tuple[bytes, float]]:
@@ -75,6 +81,7 @@ class VerifiedIndex:
         with self._lock:
             if verdict is None and name not in self._slots:
                 return
+            self.puts += 1
             slot = self._slots.setdefault(name, len(self._verdicts))
             if slot == len(self._verdicts):
                 self._verdicts.append(None)

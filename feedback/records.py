@@ -257,6 +257,28 @@ class Verified(msgspec.Struct, frozen=True, kw_only=True):
     """The verifier's own sequence number; rises with every change, so that readers can follow."""
 
 
+class LendingTerms(msgspec.Struct, frozen=True, kw_only=True):
+    """On which terms judged queries lend their words; gains are DCG differences to raw, a loan each."""
+
+    schema: int = 1
+    lends: bool = False
+    """Whether loans are known to gain; else nothing is lent, whatever the rest says."""
+    similarity: float = 1.0
+    """Of the nearest judged query, above which a query is lent anything."""
+    least_gain: float = 1.0
+    """By what is wanted around the query, that a loan's page must have."""
+    tried: int = 0
+    """Judged queries that tell of it."""
+    loans: int = 0
+    """Of those, given under these terms."""
+    worse: int = 0
+    """Of the loans, by the query's own clicks."""
+    gain: float = 0.0
+    """Their mean, by the query's own clicks."""
+    low: float = 0.0
+    """Its lower bound."""
+
+
 class SamplePool(msgspec.Struct, frozen=True, kw_only=True):
     """The policy's samples for a query, made ahead for the explore arm, and the prompt that they answer."""
 

@@ -46,8 +46,6 @@ def settings(
             "holdback_share": 0.1,
             "raw_examinations": 0,  # five minutes are no half-life: a tenth of the searches stays raw
             "explore_share": 0.5,  # a shop that has five minutes learns by trying
-            "lend_similarity": 0.15,  # few queries are asked: those that lend are further off
-            "lend_gain": 0.05,
             "min_policy_gain": 0.0,  # a few minutes' weights may still harm: they prove themselves first
         },
         # Five minutes give a query a handful of pages. More harm is risked for more to be learned: a shop

@@ -9,11 +9,11 @@ from typing import Protocol
 from agent.evaluate.backtest_figures import Answer
 from agent.evaluate.baselines import ClickMemory, Clicks, Popularity, Rm3, Search, rewritten
 from agent.evaluate.synonyms import Synonyms
+from agent.lending import lend
 from agent.policy.plan import Plan
 from agent.retrieval import Catalogue, Results
 from agent.serve.deciding import decide
 from agent.serve.ladder import Decision
-from agent.serve.lending import lend
 from agent.settings import Settings
 from feedback.neighbours import VerifiedIndex
 from feedback.records import Rewrite, Rung

@@ -16,7 +16,7 @@ from agent.serve.asking import Kind, LiveRewrites, RewriteAsk
 from agent.serve.cache import RewriteCache
 from agent.serve.known import Known
 from agent.serve.ladder import Decision, choose, from_policy, is_stale, raw
-from agent.serve.lending import Lender
+from agent.serve.lender import Lender
 from agent.serve.metrics import CACHE_FAILURES, SUSPENDED
 from agent.settings import Settings
 from feedback.fingerprint import fingerprint

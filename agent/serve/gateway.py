@@ -27,7 +27,7 @@ from agent.serve.exploring import Exploration
 from agent.serve.impressions import ImpressionBuffer
 from agent.serve.intake import Intake
 from agent.serve.known import Known
-from agent.serve.lending import Lender
+from agent.serve.lender import Lender
 from agent.serve.schemas import (
     Accepted,
     Problem,

@@ -45,7 +45,7 @@ def choose(
 ) -> Decision:
     """Return the highest rung that has an answer for the query; ``neighbours`` go to the policy's prompt.
 
-    ``lent`` is what judged queries lend to it (`agent.serve.lending`).
+    ``lent`` is what judged queries lend to it (`agent.lending`).
 
     Where none has one, the decision is raw with ``ask_policy``: what the live model writes goes to
     `from_policy`.

@@ -7,3 +7,11 @@ WRITTEN = Counter("unseen_verifier_verdicts_total", "Verdicts written, by kind."
 SERVING = Gauge("unseen_verifier_serving", "Queries with a verified rewrite.")
 PASS_SECONDS = Histogram("unseen_verifier_pass_seconds", "Time of a pass over moved queries.")
 FAILURES = Counter("unseen_verifier_failures_total", "Passes that failed and are tried again.", ["reason"])
+LOANS_TRIED = Gauge(
+    "unseen_verifier_loans_tried", "Judged queries on which it was tried what others would lend."
+)
+LOAN_GAIN = Gauge(
+    "unseen_verifier_loan_gain",
+    "Gain of a loan over raw (DCG) by the clicks of those queries: its mean, and its lower bound.",
+    ["bound"],
+)

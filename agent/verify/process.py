@@ -102,6 +102,10 @@ def vitals(verifier: Verifier) -> Mapping[str, str | float]:
         "concentration": verifier.prior.concentration,
         "page_share": verifier.prior.page_share,
         "queries_matter": int(verifier.prior.queries_matter),
+        "loans_tried": verifier.terms.tried,
+        "loans_given": verifier.terms.loans if verifier.terms.lends else 0,
+        "loan_gain": verifier.terms.gain,
+        "loan_gain_low": verifier.terms.low,
         **refused,
     }
 

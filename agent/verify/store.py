@@ -4,22 +4,25 @@ Guarantees that a batch of verdicts becomes visible at once and in order, and th
 lease while it judged writes nothing.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from typing import Any, ClassVar, cast
 
 import msgspec
 from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
 from redis.exceptions import WatchError
 
 from agent.errors import Transient
 from agent.verify.metrics import WRITTEN
 from feedback.evidence import query_field
 from feedback.keys import Keys
-from feedback.records import Verified
+from feedback.records import LendingTerms, Verified
 from feedback.stores import Lease
 from feedback.streams import FIELD
 
 LEASE_S = 30.0
+HELD = "another verifier holds the lease"
 
 
 class LeaseLostError(Transient):
@@ -50,6 +53,11 @@ class VerdictWriter:
         stored = cast("Mapping[bytes, bytes]", await self._redis.hgetall(self._keys.verified()))
         return {name.decode(): msgspec.json.decode(text, type=Verified) for name, text in stored.items()}
 
+    async def terms(self) -> LendingTerms:
+        """Return the terms for lending that stand."""
+        stored = await self._redis.get(self._keys.lending())
+        return msgspec.json.decode(stored, type=LendingTerms) if stored else LendingTerms()
+
     async def suspended(self, after: bytes, limit: int) -> tuple[bytes, list[str]]:
         """Return how far was read, and the ``segment|query`` that gateways suspended since, each once.
 
@@ -72,20 +80,23 @@ class VerdictWriter:
         if not changes:
             return 0
         if not await self._lease.hold():
-            raise LeaseLostError("another verifier holds the lease")
+            raise LeaseLostError(HELD)
         newest = int(await self._redis.incrby(self._keys.verified_seq(), len(changes)))
         await self._commit(changes, newest - len(changes) + 1)
         for _, verdict in changes:
             WRITTEN.labels(kind=_kind(verdict)).inc()
         return newest
 
+    async def write_terms(self, terms: LendingTerms) -> None:
+        """Set the terms for lending; raises LeaseLostError, and nothing was written."""
+        if not await self._lease.hold():
+            raise LeaseLostError(HELD)
+        async with self._guarded() as pipe:
+            pipe.set(self._keys.lending(), cast("str", msgspec.json.encode(terms)))
+
     async def _commit(self, changes: list[tuple[str, Verified | None]], first_seq: int) -> None:
         keys = self._keys
-        async with self._redis.pipeline(transaction=True) as pipe:
-            await pipe.watch(self._lease.key)
-            if await pipe.get(self._lease.key) != self._lease.token:
-                raise LeaseLostError("another verifier holds the lease")
-            pipe.multi()  # type: ignore[no-untyped-call]
+        async with self._guarded() as pipe:
             for seq, (name, verdict) in enumerate(changes, start=first_seq):
                 if verdict is None:
                     pipe.hdel(keys.verified(), name)
@@ -93,6 +104,16 @@ class VerdictWriter:
                     numbered = msgspec.structs.replace(verdict, seq=seq)
                     pipe.hset(keys.verified(), name, cast("str", msgspec.json.encode(numbered)))
                 pipe.zadd(keys.verified_order(), {name: seq})
+
+    @asynccontextmanager
+    async def _guarded(self) -> AsyncIterator[Pipeline]:
+        """Give a transaction that is carried out only if the lease is still ours then."""
+        async with self._redis.pipeline(transaction=True) as pipe:
+            await pipe.watch(self._lease.key)
+            if await pipe.get(self._lease.key) != self._lease.token:
+                raise LeaseLostError(HELD)
+            pipe.multi()  # type: ignore[no-untyped-call]
+            yield pipe
             try:
                 await pipe.execute()
             except WatchError as error:

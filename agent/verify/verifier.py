@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from agent.policy.plan import Plan, plan
 from agent.settings import Settings
 from agent.verify.judge import Judge, Judgement, Listed, Reason
+from agent.verify.loans import Loans
 from agent.verify.metrics import JUDGED, PASS_SECONDS, SERVING
 from agent.verify.prior import Prior, fit
 from agent.verify.searching import Catalogue, Pages, pages_by_query
@@ -24,7 +25,7 @@ from feedback.candidates import Candidate, CandidateReader, pairs
 from feedback.clock import Clock
 from feedback.evidence import EvidenceReader, Moved, QueryEvidence, query_field
 from feedback.fingerprint import fingerprint
-from feedback.records import Verified
+from feedback.records import LendingTerms, Verified
 
 GROWTH = 0.1
 """Share by which a query's evidence must have moved to be judged again."""
@@ -71,6 +72,7 @@ class Verifier:
         self._clock = clock
         self._since: dict[int, int] = {}
         self._standings = Standings()
+        self._loans = Loans(evidence, catalogue, writer, settings)
         self._restored = False
         self._told = VerdictWriter.FIRST
         self._sample: dict[str, Observed] = {}
@@ -86,10 +88,15 @@ class Verifier:
         """Queries with a verified rewrite."""
         return self._standings.serving
 
-    async def step(self) -> Judged:
-        """Deal with one batch of moved queries; raises SearchFailed, LeaseLostError and redis errors.
+    @property
+    def terms(self) -> LendingTerms:
+        """On which judged queries lend."""
+        return self._loans.terms
 
-        After an error the same batch is moved still.
+    async def step(self) -> Judged:
+        """Deal with one batch of moved queries, and try some loans.
+
+        Raises SearchFailed, LeaseLostError and redis errors; what was not dealt with is moved still.
         """
         if not await self._acts():
             return Judged()
@@ -97,6 +104,7 @@ class Verifier:
             moved = await self._evidence.moved(self._since, self._settings.verify.batch)
             done = await self._judge([(m.segment, m.query) for m in moved], growth=GROWTH)
         self._passed(moved)
+        await self._loans.step()
         return Judged(n=len(moved), reasons=done.reasons, written=done.written, withdrawn=done.withdrawn)
 
     async def recheck(self) -> Judged:
@@ -123,7 +131,9 @@ class Verifier:
             self._restored = False
             return False
         if not self._restored:
-            self._standings.restore(await self._writer.all())
+            written = await self._writer.all()
+            self._standings.restore(written)
+            self._loans.restore(written, await self._writer.terms())
             self._since.clear()
             self._restored = True
         return True
@@ -240,7 +250,9 @@ class Verifier:
     async def _write(self, judged: Sequence[str]) -> tuple[int, int]:
         verdicts, withdrawn = self._standings.changes(judged, self._settings.verify.max_harm)
         await self._writer.write(verdicts, withdrawn)
-        self._standings.written([(query_field(v.segment, v.query), v) for v in verdicts], withdrawn)
+        named = [(query_field(v.segment, v.query), v) for v in verdicts]
+        self._standings.written(named, withdrawn)
+        self._loans.follow([*named, *((name, None) for name in withdrawn)])
         SERVING.set(self.serving)
         return len(verdicts), len(withdrawn)
 

@@ -25,7 +25,7 @@ from feedback.fingerprint import fingerprint
 from feedback.keys import Keys
 from feedback.neighbours import VerifiedIndex
 from feedback.popularity import Popularity
-from feedback.records import CachedRewrite, Event, Impression, Rewrite, SamplePool, Verified
+from feedback.records import CachedRewrite, Event, Impression, LendingTerms, Rewrite, SamplePool, Verified
 from feedback.streams import StreamWriter
 
 NOW_MS = 1_795_426_200_000
@@ -204,8 +204,12 @@ def verdict(query: str, text: str, **more: Any) -> Verified:  # noqa: ANN401
     )
 
 
-def index_of(*verdicts: Verified) -> VerifiedIndex:
+LENDS = LendingTerms(lends=True, similarity=0.2, least_gain=0.15)
+
+
+def index_of(*verdicts: Verified, terms: LendingTerms = LENDS) -> VerifiedIndex:
     index = VerifiedIndex()
+    index.terms = terms
     for one in verdicts:
         index.put(f"all|{one.query}", one)
     return index

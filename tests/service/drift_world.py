@@ -18,9 +18,9 @@ from agent.demo.shop.changes import Market, MarketPopulation, came, left
 from agent.demo.traffic import THINK_S
 from agent.evaluate.baselines import ClickMemory
 from agent.evaluate.metrics import mean, ndcg
+from agent.lending import lend
 from agent.policy.plan import Plan, plan
 from agent.serve.deciding import decide
-from agent.serve.lending import lend
 from feedback.decay import Decay
 from feedback.neighbours import VerifiedIndex
 from feedback.records import Rewrite

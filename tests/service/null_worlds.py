@@ -13,7 +13,7 @@ from agent.demo.client import Page
 from agent.demo.shop import Grades, Population, Query, Visit
 from agent.demo.traffic import Tally
 from agent.evaluate.lift import TWO_SIDED, Lift, lift
-from agent.serve.lending import lend
+from agent.lending import lend
 from feedback.text import bucket
 from tests.service.null_release import claims, release_noise
 from tests.service.virtual_shop import VirtualShop

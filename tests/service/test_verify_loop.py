@@ -21,7 +21,7 @@ from agent.serve.choosing import Chooser
 from agent.serve.exploring import Exploration
 from agent.serve.impressions import ImpressionBuffer
 from agent.serve.known import Known
-from agent.serve.lending import Lender
+from agent.serve.lender import Lender
 from agent.serve.schemas import SearchRequest
 from agent.serve.searching import Searcher
 from agent.settings import Settings
@@ -33,7 +33,7 @@ from feedback.clock import ManualClock
 from feedback.collector import Collector
 from feedback.evidence import EvidenceReader
 from feedback.neighbours import VerifiedIndex
-from feedback.records import Action, Arm, Event, Verified
+from feedback.records import Action, Arm, Event, LendingTerms, Verified
 from feedback.settings import RedisSettings
 from feedback.stores import connect
 from feedback.streams import StreamWriter
@@ -168,6 +168,41 @@ async def test_from_clicks_to_a_verified_rewrite(shop: Shop) -> None:
     lamp = index.get("desk lamp")
     assert lamp
     assert lamp.text == ""  # judged, and nothing is to be added
+
+
+async def test_what_queries_lend_each_other_is_lent_to_a_new_one_once_it_is_known_to_pay(shop: Shop) -> None:
+    await shoppers(shop)
+    async with shop.gateway() as search:
+        verifier = shop.verifier()
+        await verifier.step()
+        await shop.known.refresh()
+        assert await search("couch 30") == ("raw:silent", "")  # one query is no evidence
+        for n in range(24):
+            for i in range(3):
+                await shop.click(f"couch {n:02}", f"sofa{i}", times=3)
+        await shop.collect()
+        while (await verifier.step()).n:
+            pass
+        for _ in range(8):  # each tries a few
+            await verifier.step()
+        assert verifier.terms.lends
+        await shop.known.refresh()
+        assert shop.known.index.terms == verifier.terms
+        source, text = await search("couch 30")
+        assert source == "nearest"
+        assert "sofa" in text
+    assert (await shop.verifier()._writer.terms()) == verifier.terms
+
+
+async def test_terms_are_written_by_who_holds_the_lease_alone(shop: Shop) -> None:
+    first, second = (VerdictWriter(shop.redis, shop.settings.keys) for _ in range(2))
+    terms = LendingTerms(lends=True, similarity=0.3, tried=30)
+    await first.write_terms(terms)
+    with pytest.raises(LeaseLostError):
+        await second.write_terms(LendingTerms())
+    await first.release()
+    assert await second.terms() == terms
+    assert (await shop.verdicts()).terms == terms
 
 
 async def test_what_is_known_of_a_query_is_told_with_its_bounds(shop: Shop) -> None:

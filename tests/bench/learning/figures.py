@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from agent.evaluate.backtest_figures import (
     MANY_CLICKS,
     Row,
@@ -65,6 +67,7 @@ def summary(judged: Sequence[Judged]) -> dict[str, Any]:
         "intervals": intervals(pooled, seed=0),
         "policy_minus_raw_where_nearest_is_silent": _where_silent(judged),
         "calibration": calibration(by_query(judged[0].rows)),
+        "lending": msgspec.to_builtins(judged[0].index.terms),
     }
 
 

@@ -16,9 +16,9 @@ from agent.evaluate.judgments import read_judgments
 from agent.evaluate.labelled import Systems
 from agent.evaluate.metrics import DEPTH
 from agent.evaluate.products import indexed, titles_of
+from agent.lending import lend
 from agent.retrieval import Catalogue
 from agent.serve.deciding import decide
-from agent.serve.lending import lend
 from agent.settings import Settings
 from feedback.records import Rewrite
 from feedback.text import normalise

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from redis.asyncio import Redis
 
 from agent.retrieval import Catalogue
@@ -69,5 +70,6 @@ async def taught(
             "clicks": sum(sum(objects.values()) for objects in counted.values()),
             "queries_with_evidence": len(found.by_query),
             "queries_served_a_verdict": verifier.serving,
+            "lending": msgspec.to_builtins(verdicts.terms),
         },
     )

@@ -5,10 +5,11 @@ import pytest
 from serve_fakes import index_of, settings_of, verdict
 
 from agent.errors import SearchFailed
+from agent.lending import held, lend, offers
 from agent.policy.plan import Plan
 from agent.retrieval.results import Results
-from agent.serve.lending import MOST_LOOKING, Lender, held, lend, offers
-from feedback.records import Verified
+from agent.serve.lender import MOST_LOOKING, Lender
+from feedback.records import LendingTerms, Verified
 
 RAW = ("r-1", "r-2", "r-3")
 RED = (("red", 1.0),)
@@ -41,7 +42,7 @@ def test_those_most_like_a_query_offer_their_words_and_say_what_is_wanted() -> N
     index = index_of(
         asked("red couch", "sofa", RED), asked("red couches", "settee", RED), asked("redd couch", "", RED)
     )
-    offered = offers("red  Couchh", index, settings_of().serve)
+    offered = offers("red  Couchh", index, 8)
     assert set(offered.texts) == {"sofa red couch", "settee red couches", "redd couch", "sofa"}
     assert offered.wanted == {"red": pytest.approx(1.0)}
 
@@ -53,6 +54,24 @@ async def test_nothing_is_lent_that_the_clicks_around_do_not_speak_for() -> None
     assert await lend(["red couchh"], index, better, settings) == ["sofa red couch"]
     assert await lend(["red couchh"], index, same, settings) == [""]
     assert await lend(["red couchh"], index, worse, settings) == [""]
+
+
+async def test_nothing_is_lent_but_on_terms_that_are_known_to_pay() -> None:
+    shop, near = Shop(sofa_couch=("red", *RAW)), asked("red couch", "sofa", RED)
+
+    async def lent(*, lends: bool = True, similarity: float = 0.3, least_gain: float = 0.1) -> str:
+        terms = LendingTerms(lends=lends, similarity=similarity, least_gain=least_gain)
+        index = index_of(near, terms=terms)
+        (text,) = await lend(["red couchh"], index, shop, settings_of())
+        lender = Lender(index, shop, settings_of())
+        assert await lender.lend("red couchh", purpose="search", now_ms=0, within_s=1.0) == text
+        return text
+
+    assert await lent() == "sofa red couch"
+    assert await lent(lends=False) == ""
+    assert await lent(similarity=0.9) == ""
+    assert await lent(least_gain=1.1) == ""
+    assert await lend(["red couchh"], index_of(near, terms=LendingTerms()), shop, settings_of()) == [""]
 
 
 async def test_of_several_offers_the_one_is_lent_whose_page_shows_best_what_was_wanted() -> None:

@@ -1,7 +1,7 @@
 from msgspec import structs
 from serve_fakes import index_of, verdict
 
-from agent.serve.voting import agreed
+from agent.lending.voting import agreed
 from feedback.records import Verified
 
 

@@ -1,0 +1,113 @@
+"""Looks at the pages of offers, and says which is lent. Guarantees that a search that fails lends nothing."""
+
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from agent.lending.offers import DEPTH, Offers, around, offers
+from agent.lending.terms import Trial
+from agent.policy.plan import Plan
+from agent.retrieval.results import Results
+from agent.settings import Settings
+from feedback.neighbours import VerifiedIndex
+from feedback.records import Verified
+from feedback.reward import dcg_difference, moves
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """A judged query."""
+
+    verdict: Verified
+    shown: AbstractSet[str] | None = None
+    """Objects that its shoppers looked at; None: pages were not logged."""
+
+
+class Look(Protocol):
+    """Searches plans without documents; raises SearchFailed."""
+
+    async def __call__(self, plans: list[Plan], *, size: int) -> Sequence[Results]:
+        """Return the first page of each plan, in order."""
+        ...
+
+
+def lendable(offered: Offers, index: VerifiedIndex) -> Offers:
+    """Return what may be lent under the shop's terms."""
+    terms = index.terms
+    if not terms.lends or offered.similarity <= terms.similarity:
+        return replace(offered, texts=())
+    return replace(offered, least=terms.least_gain)
+
+
+def said(offered: Offers, text: str, settings: Settings) -> Offers:
+    """Return the policy's words in place of the offers."""
+    return replace(offered, texts=(text,) if text else (), least=settings.serve.policy_gain)
+
+
+async def lend(queries: Sequence[str], index: VerifiedIndex, look: Look, settings: Settings) -> list[str]:
+    """Return what each query is lent, empty where nothing is; raises SearchFailed."""
+    found = [lendable(offers(query, index, settings.serve.lenders), index) for query in queries]
+    return await best(found, look, settings)
+
+
+async def best(found: Sequence[Offers], look: Look, settings: Settings) -> list[str]:
+    """Return the best text of each; raises SearchFailed."""
+    pages = await _pages(found, look, settings)
+    return [one.best(some)[0] if some else "" for one, some in zip(found, pages, strict=True)]
+
+
+async def held(
+    queries: Sequence[str], texts: Sequence[str], index: VerifiedIndex, look: Look, settings: Settings
+) -> list[bool]:
+    """Tell for each query whether the clicks around speak for the policy's words; raises SearchFailed.
+
+    They do where the raw page is empty or nothing is known around, too.
+    """
+    found = [offers(query, index, settings.serve.lenders) for query in queries]
+    told = [said(one, text, settings) for one, text in zip(found, texts, strict=True)]
+    return await speak_for(told, look, settings)
+
+
+async def speak_for(told: Sequence[Offers], look: Look, settings: Settings) -> list[bool]:
+    """Tell whether the clicks around speak for what the policy said; raises SearchFailed."""
+    pages = await _pages(told, look, settings)
+    return [not some or not some[0] or bool(one.best(some)[0]) for one, some in zip(told, pages, strict=True)]
+
+
+async def attempt(
+    judged: Sequence[Judged], index: VerifiedIndex, look: Look, settings: Settings
+) -> list[Trial]:
+    """Return what the others would lend to each judged query, had nobody asked it; raises SearchFailed."""
+    found = [around(one.verdict.query, None, index, settings.serve.lenders) for one in judged]
+    pages = await _pages(found, look, settings)
+    return [_trial(*of) for of in zip(judged, found, pages, strict=True)]
+
+
+def _trial(judged: Judged, offered: Offers, pages: Sequence[Sequence[str]]) -> Trial:
+    text, claimed = offered.best(pages) if pages else ("", 0.0)
+    if not text:
+        return Trial(similarity=offered.similarity)
+    raw, page = pages[0], pages[1 + offered.texts.index(text)]
+    return Trial(
+        similarity=offered.similarity,
+        claimed=claimed,
+        gain=dcg_difference(raw, page, dict(judged.verdict.wanted), DEPTH),
+        known=_known(moves(raw, page, DEPTH), raw, judged.shown),
+    )
+
+
+def _known(moved: Mapping[str, float], raw: Sequence[str], shown: AbstractSet[str] | None) -> float:
+    """Return how much of what the page brings in was shown for its query; all where that is unknown."""
+    new = {d: weight for d, weight in moved.items() if weight > 0 and d not in raw[:DEPTH]}
+    if shown is None or not new:
+        return 1.0
+    return sum(weight for d, weight in new.items() if d in shown) / sum(new.values())
+
+
+async def _pages(found: Sequence[Offers], look: Look, settings: Settings) -> list[list[Sequence[str]]]:
+    """Return the pages of each one's plans, all in one look; none where there is nothing to look at."""
+    plans = [one.plans(settings) if one.any else [] for one in found]
+    flat = list(dict.fromkeys(plan for some in plans for plan in some))
+    pages = dict(zip(flat, await look(flat, size=DEPTH), strict=True)) if flat else {}
+    return [[pages[plan].object_ids for plan in some] for some in plans]

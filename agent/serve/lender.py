@@ -1,0 +1,113 @@
+"""Asks what judged queries lend, for one query at a time, in time, each question once at a time.
+
+An answer is remembered while offers and wishes stand and it is not too old, also one that came too late.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Protocol
+
+from agent.errors import SearchFailed
+from agent.lending import Offers, offers
+from agent.lending.looking import best, lendable, said, speak_for
+from agent.policy.plan import Plan
+from agent.retrieval.results import Results
+from agent.serve.metrics import UNLENT
+from agent.settings import Settings
+from feedback.neighbours import VerifiedIndex
+
+REMEMBERED = 20_000
+"""Answers that a gateway remembers."""
+MOST_LOOKING = 32
+"""Questions that are looked up at a time; the next one is answered as if nobody knew."""
+Question = tuple[str, str]
+"""A query, and the policy's words for it or nothing."""
+
+
+class MultiSearch(Protocol):
+    """Searches plans without documents; raises SearchFailed."""
+
+    async def __call__(self, plans: list[Plan], *, size: int, purpose: str) -> Sequence[Results]:
+        """Return the first page of each plan, in order."""
+        ...
+
+
+class Lender:
+    """Answers from memory, or looks."""
+
+    def __init__(self, index: VerifiedIndex, search: MultiSearch, settings: Settings) -> None:
+        self._index = index
+        self._search = search
+        self._settings = settings
+        self._found: OrderedDict[Question, tuple[int, str, int]] = OrderedDict()
+        self._looking: dict[Question, asyncio.Task[str]] = {}
+        self._last: tuple[tuple[str, int], Offers] | None = None
+
+    async def lend(self, query: str, *, now_ms: int, within_s: float, purpose: str) -> str:
+        """Return what the query is lent; empty, and counted, where the searches fail or take too long."""
+        offered = lendable(self._offered(query), self._index)
+        look = partial(self._search, purpose=purpose)
+
+        async def find() -> str:
+            return (await best([offered], look, self._settings))[0]
+
+        return await self._recall(offered, "", find, now_ms, within_s) if offered.any else ""
+
+    async def holds(self, query: str, text: str, *, now_ms: int, within_s: float, purpose: str) -> bool:
+        """Tell whether the clicks around speak for the policy's words; not where looking fails or is late."""
+        offered = said(self._offered(query), text, self._settings)
+        look = partial(self._search, purpose=purpose)
+
+        async def find() -> str:
+            return text if (await speak_for([offered], look, self._settings))[0] else ""
+
+        return not offered.any or bool(await self._recall(offered, text, find, now_ms, within_s))
+
+    def _offered(self, query: str) -> Offers:
+        """Return what is offered; one search asks twice."""
+        asked = (query, self._index.puts)
+        if self._last is None or self._last[0] != asked:
+            self._last = (asked, offers(query, self._index, self._settings.serve.lenders))
+        return self._last[1]
+
+    async def _recall(
+        self, offered: Offers, text: str, find: Callable[[], Awaitable[str]], now_ms: int, within_s: float
+    ) -> str:
+        asked = (offered.query, text)
+        before, found, found_at_ms = self._found.get(asked, (None, "", 0))
+        if before == offered.digest and now_ms - found_at_ms <= self._settings.serve.lists_max_age_s * 1000:
+            self._found.move_to_end(asked)
+            return found
+        if asked not in self._looking and len(self._looking) >= MOST_LOOKING:
+            UNLENT.labels(why="busy").inc()
+            return ""
+        if asked not in self._looking:
+            self._looking[asked] = asyncio.create_task(self._find(asked, offered.digest, find, now_ms))
+        done, _ = await asyncio.wait({task := self._looking[asked]}, timeout=max(0.0, within_s))
+        if not done:
+            UNLENT.labels(why="late").inc()
+        return task.result() if done else ""
+
+    async def _find(
+        self, asked: Question, digest: int, find: Callable[[], Awaitable[str]], now_ms: int
+    ) -> str:
+        try:
+            found = await find()
+        except SearchFailed:
+            UNLENT.labels(why="search_failed").inc()
+            return ""
+        finally:
+            del self._looking[asked]
+        self._found[asked] = (digest, found, now_ms)
+        self._found.move_to_end(asked)
+        while len(self._found) > REMEMBERED:
+            self._found.popitem(last=False)
+        return found
+
+    async def close(self) -> None:
+        """End what is still looked for."""
+        for task in (looking := list(self._looking.values())):
+            task.cancel()
+        await asyncio.gather(*looking, return_exceptions=True)
