@@ -237,6 +237,7 @@ def learner(config: Config = None) -> None:
 app.command()(cli_evidence.exploration)
 app.command()(cli_evidence.ranks)
 app.command()(cli_evidence.evidence)
+app.command()(cli_evidence.lending)
 app.command("half-life")(cli_evidence.half_life)
 
 

@@ -84,6 +84,19 @@ def evidence(
         typer.echo(f"{row['object_id']:30} {row['mean']:+.4f}  ({row['low']:+.4f} to {row['high']:+.4f})")
 
 
+def lending(
+    query: Annotated[str, typer.Argument(help="Say what it is offered, too; as shoppers type it.")] = "",
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    config: Config = None,
+) -> None:
+    """Say on which terms judged queries lend their words to others, and whether that is known to pay."""
+    from agent.lending.telling import as_text, tell
+
+    told = asyncio.run(tell(settings_for(config, "lending"), query))
+    typer.echo(json.dumps(told) if as_json else as_text(told))
+
+
 def half_life(
     *,
     clicks: Annotated[

@@ -25,10 +25,21 @@ def figures(tally: Tally, vitals: Vitals) -> dict[str, str]:
         "click-through, raw": _share(tally.click_through(rewritten=False)),
         "click-through, rewritten": _share(tally.click_through(rewritten=True)),
         "verified rewrites": _number(vitals.number("verifier", "serving")),
+        "gain of lent words": _loan(vitals),
         "reward, last rollouts": _number(vitals.number("learner", "reward_mean"), digits=3),
         "weights in serving": _number(vitals.number("learner", "version")),
         "click to weights": _seconds(vitals.number("learner", "click_to_weights_s_median")),
     }
+
+
+def _loan(vitals: Vitals) -> str:
+    """Return what a loan gains by the clicks of judged queries; a dash where nothing is lent."""
+    if not vitals.number("verifier", "loans_given"):
+        return "-"
+    mean, low = (
+        _number(vitals.number("verifier", name), digits=3) for name in ("loan_gain", "loan_gain_low")
+    )
+    return f"{mean}, surely {low}"
 
 
 def _share(value: float | None) -> str:

@@ -53,7 +53,7 @@ async def lend(queries: Sequence[str], index: VerifiedIndex, look: Look, setting
 
 async def best(found: Sequence[Offers], look: Look, settings: Settings) -> list[str]:
     """Return the best text of each; raises SearchFailed."""
-    pages = await _pages(found, look, settings)
+    pages = await pages_of(found, look, settings)
     return [one.best(some)[0] if some else "" for one, some in zip(found, pages, strict=True)]
 
 
@@ -71,7 +71,7 @@ async def held(
 
 async def speak_for(told: Sequence[Offers], look: Look, settings: Settings) -> list[bool]:
     """Tell whether the clicks around speak for what the policy said; raises SearchFailed."""
-    pages = await _pages(told, look, settings)
+    pages = await pages_of(told, look, settings)
     return [not some or not some[0] or bool(one.best(some)[0]) for one, some in zip(told, pages, strict=True)]
 
 
@@ -80,7 +80,7 @@ async def attempt(
 ) -> list[Trial]:
     """Return what the others would lend to each judged query, had nobody asked it; raises SearchFailed."""
     found = [around(one.verdict.query, None, index, settings.serve.lenders) for one in judged]
-    pages = await _pages(found, look, settings)
+    pages = await pages_of(found, look, settings)
     return [_trial(*of) for of in zip(judged, found, pages, strict=True)]
 
 
@@ -105,7 +105,7 @@ def _known(moved: Mapping[str, float], raw: Sequence[str], shown: AbstractSet[st
     return sum(weight for d, weight in new.items() if d in shown) / sum(new.values())
 
 
-async def _pages(found: Sequence[Offers], look: Look, settings: Settings) -> list[list[Sequence[str]]]:
+async def pages_of(found: Sequence[Offers], look: Look, settings: Settings) -> list[list[Sequence[str]]]:
     """Return the pages of each one's plans, all in one look; none where there is nothing to look at."""
     plans = [one.plans(settings) if one.any else [] for one in found]
     flat = list(dict.fromkeys(plan for some in plans for plan in some))

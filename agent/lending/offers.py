@@ -53,14 +53,17 @@ class Offers:
         """Return the plan of the raw query, then that of each offer."""
         return [plan(self.query, text, settings.plan) for text in ("", *self.texts)]
 
+    def gains(self, pages: Sequence[Sequence[str]]) -> list[float]:
+        """Return what each text's page gains over the raw one, the first of ``pages``."""
+        raw, *others = pages
+        return [dcg_difference(raw, other, self.wanted, DEPTH) for other in others]
+
     def best(self, pages: Sequence[Sequence[str]]) -> tuple[str, float]:
         """Return the text whose page gains most over the raw one, the first of ``pages``, and that gain.
 
         Nothing where none gains enough.
         """
-        raw, *others = pages
-        gains = [dcg_difference(raw, other, self.wanted, DEPTH) for other in others]
-        gain, place = max((gain, -i) for i, gain in enumerate(gains))
+        gain, place = max((gain, -i) for i, gain in enumerate(self.gains(pages)))
         return (self.texts[-place], gain) if gain >= self.least else ("", 0.0)
 
 

@@ -13,6 +13,8 @@ from scipy.stats import beta
 from serve_fakes import FakeCache, FakePopularity, FakeRewriter, FakeWriter
 
 from agent.errors import SearchFailed
+from agent.lending.telling import as_text
+from agent.lending.telling import tell as lending
 from agent.policy.plan import Plan
 from agent.retrieval import Catalogue, Results
 from agent.sections import OpenSearchSettings, ServeSettings
@@ -192,6 +194,15 @@ async def test_what_queries_lend_each_other_is_lent_to_a_new_one_once_it_is_know
         assert source == "nearest"
         assert "sofa" in text
     assert (await shop.verifier()._writer.terms()) == verifier.terms
+    told = await lending(shop.settings, "Couch 30")
+    lent = told["lent"]
+    assert lent == told["offers"][0]["text"]
+    assert lent.startswith(text)
+    assert "words are lent" in as_text(told)
+    assert as_text(told).endswith(f"lent: {lent} (the nearest judged query: {told['similarity']:.2f})")
+    assert "has a verdict of its own" in as_text(await lending(shop.settings, "couch 01"))
+    assert "no judged query is like" in as_text(await lending(shop.settings, "xyz"))
+    assert (await lending(shop.settings)).keys() == {"terms"}
 
 
 async def test_terms_are_written_by_who_holds_the_lease_alone(shop: Shop) -> None:

@@ -21,7 +21,9 @@ def signals() -> Iterator[None]:
         signal.signal(number, handler)
 
 
-@pytest.mark.parametrize("command", [["ranks"], ["evidence", "couch"], ["half-life"], ["exploration"]])
+@pytest.mark.parametrize(
+    "command", [["ranks"], ["evidence", "couch"], ["half-life"], ["exploration"], ["lending"]]
+)
 def test_without_redis_a_command_says_so_in_one_line(
     command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
