@@ -9,7 +9,7 @@ import pytest
 
 from agent.errors import Permanent
 from agent.settings import Settings
-from tests.bench.learning import amazon, homedepot
+from tests.bench.learning import amazon, homedepot, limits
 from tests.bench.learning.held_out import split_off
 from tests.bench.learning.options import Options
 from tests.bench.learning.shopping import PAGES_A_QUERY, Shelf, Shoppers
@@ -50,6 +50,21 @@ async def test_long_requests_are_judged_by_every_system(tmp_path: Path, opensear
     assert table["learned"][0]["updates"] > 0
     assert table["policies"]["raw"]["ndcg10"] == pytest.approx(1.0)  # its two words find the one object
     assert table["policies"]["raw"]["over"]["raw"]["interval"] == [0.0, 0.0]
+
+
+async def test_what_limits_the_policy_is_told_of_both_data_sets(tmp_path: Path, opensearch_url: str) -> None:
+    write(tmp_path / homedepot.NAME, "{thing}")
+    write(tmp_path / amazon.NAME, LONG)
+    found = await limits.run(options(tmp_path, opensearch_url))
+    short, long = (found[name] for name in (homedepot.NAME, amazon.NAME))
+    assert short["queries"] == 3  # chair, table and lamp, six of whose eight are relevant
+    word = short["best word of a relevant title"]
+    assert word["ndcg10"] > short["raw"]["ndcg10"] > 0.5
+    assert (word["better"], word["worse"]) == (3, 0)
+    assert long["queries"] == 18
+    for one in (short, long):
+        assert one["best of 16 draws"]["ndcg10"] >= one["best of 4 draws"]["ndcg10"]
+        assert one["raw"]["better"] == one["raw"]["worse"] == 0
 
 
 async def test_clicks_teach_beside_labels(tmp_path: Path, opensearch_url: str) -> None:
