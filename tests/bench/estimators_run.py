@@ -39,6 +39,7 @@ VARIANTS: dict[str, Mapping[str, Mapping[str, Any]]] = {
     "plain": {"policy": {"neighbours": 0}},
     "distinct": {"learner": {"distinct_samples": True}},
     "no_redraw": {"learner": {"redraws": 0}},
+    "no_replay": {"learner": {"fresh_share": 1.0, "precise_from": 1e-9, "dull_floor": 1.0}},
     "free": {"learner": {"length_cost": 0.0, "repetition_cost": 0.0}},
 }
 """What differs from the defaults; ``base`` is not trained."""

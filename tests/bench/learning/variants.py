@@ -33,6 +33,10 @@ VARIANTS = {
         Variant(name="plain_prompt", change={"policy": {"neighbours": 0}}),
         Variant(name="own_samples_only", change={"learner": {"teachers": "own"}}),
         Variant(name="candidates_only", change={"learner": {"teachers": "candidates"}}),
+        Variant(
+            name="no_replay",
+            change={"learner": {"fresh_share": 1.0, "precise_from": 1e-9, "dull_floor": 1.0}},
+        ),
         Variant(name="gvpo", change={"learner": {"estimator": "gvpo"}}),
         Variant(name="oapl", change={"learner": {"estimator": "oapl"}}),
     )
