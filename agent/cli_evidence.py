@@ -85,7 +85,9 @@ def evidence(
 
 
 def lending(
-    query: Annotated[str, typer.Argument(help="Say what it is offered, too; as shoppers type it.")] = "",
+    query: Annotated[
+        str | None, typer.Argument(help="Say what it is offered, too; as shoppers type it.")
+    ] = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
     config: Config = None,

@@ -172,6 +172,15 @@ class CandidateReader:
             arms=_merged(arms),
         )
 
+    async def refined(self, queries: Iterable[str], segment: str = "all") -> dict[str, frozenset[str]]:
+        """Return what each query's shoppers typed next, with any arm."""
+        asked = list(dict.fromkeys(queries))
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for query in asked:
+                pipe.hkeys(self._keys.refined(query, segment))
+            stored = await pipe.execute()
+        return {query: frozenset(arms_of(names)) for query, names in zip(asked, stored, strict=True)}
+
     async def _read(self, evidence: QueryEvidence, objects: list[str]) -> tuple[Stored, dict[str, Stored]]:
         partitions = range(self._keys.partitions)
         async with self._redis.pipeline(transaction=False) as pipe:

@@ -6,6 +6,7 @@ threads while one refreshes. Similarity is the Jaccard similarity of character t
 
 import threading
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import cast
 
@@ -19,6 +20,8 @@ from feedback.keys import Keys
 from feedback.records import LendingTerms, Verified
 from feedback.text import normalise, trigrams
 
+SORTED = 256
+"""Of the similar queries, how many are put in order before more are."""
 REFRESH_BATCH = 2000
 """Verdicts read in one round trip."""
 
@@ -56,7 +59,7 @@ class VerifiedIndex:
         """Read the verdicts that changed since the last call; return how many.
 
         Raises:
-            redis errors as they come: the copy stays as it was, and the caller decides.
+            redis errors as they come: the copy holds what was read until then, and the caller decides.
         """
         changed = 0
         while batch := await self._newer(redis, keys):
@@ -65,8 +68,7 @@ class VerifiedIndex:
                 self.put(name.decode(), msgspec.json.decode(stored, type=Verified) if stored else None)
             self.seq = int(batch[-1][1])
             changed += len(batch)
-        if stored := await redis.get(keys.lending()):
-            self.terms = msgspec.json.decode(stored, type=LendingTerms)
+        self.terms = LendingTerms.read(await redis.get(keys.lending()))
         return changed
 
     async def _newer(self, redis: Redis, keys: Keys) -> list[tuple[bytes, float]]:
@@ -142,10 +144,15 @@ class VerifiedIndex:
         return similarity
 
     @staticmethod
-    def _ordered(similarity: NDArray[np.float64], above: float, k: int) -> list[int]:
-        slots = np.flatnonzero(similarity > max(above, 0.0))
-        order = np.argsort(-similarity[slots], kind="stable")
-        return [int(slot) for slot in slots[order]] if k > 0 else []
+    def _ordered(similarity: NDArray[np.float64], above: float, k: int) -> Iterator[int]:
+        """Yield the slots, most similar first; those near the top alone are sorted at once."""
+        slots = np.flatnonzero(similarity > max(above, 0.0)) if k > 0 else np.empty(0, dtype=np.intp)
+        while len(slots):
+            found = similarity[slots]
+            cut = np.partition(found, -SORTED)[-SORTED] if len(slots) > SORTED else 0.0
+            top = slots[found >= cut]
+            yield from top[np.argsort(-similarity[top], kind="stable")].tolist()
+            slots = slots[found < cut]
 
     def _array(self, gram: str) -> NDArray[np.intp]:
         if gram not in self._arrays:

@@ -278,6 +278,14 @@ class LendingTerms(msgspec.Struct, frozen=True, kw_only=True):
     low: float = 0.0
     """Its lower bound."""
 
+    @classmethod
+    def read(cls, stored: bytes | str | None) -> "LendingTerms":
+        """Return the stored terms; where there are none or they cannot be read, those that lend nothing."""
+        try:
+            return msgspec.json.decode(stored or b"{}", type=cls)
+        except msgspec.DecodeError:
+            return cls()
+
 
 class SamplePool(msgspec.Struct, frozen=True, kw_only=True):
     """The policy's samples for a query, made ahead for the explore arm, and the prompt that they answer."""

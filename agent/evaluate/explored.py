@@ -59,7 +59,8 @@ TARGETS: Mapping[str, Target] = {
     "proposals": _evenly(lambda choice: not choice.token_ids),
     "likeliest": _likeliest,
 }
-"""The policy's samples as they were drawn, shoppers' proposals, the sample that the policy held likeliest."""
+"""The policy's samples as they were drawn, what shoppers and judged queries proposed, the sample that the
+policy held likeliest."""
 
 
 def rescored(pages: Sequence[Explored], policy: Policy) -> Target:

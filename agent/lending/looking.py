@@ -1,27 +1,33 @@
 """Looks at the pages of offers, and says which is lent. Guarantees that a search that fails lends nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from agent.lending.offers import DEPTH, Offers, around, offers
-from agent.lending.terms import Trial
+from agent.lending.offers import DEPTH, Offers, offered, offers
+from agent.lending.terms import SAME, Trial
 from agent.policy.plan import Plan
 from agent.retrieval.results import Results
 from agent.settings import Settings
-from feedback.neighbours import VerifiedIndex
-from feedback.records import Verified
-from feedback.reward import dcg_difference, moves
+from feedback.neighbours import Neighbour, VerifiedIndex
+from feedback.reward import moves
+
+KNOWN = 0.5
+"""Of what a page pushes out, by weight, that a query's shoppers must have seen for it to tell anything."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """A judged query."""
+    """A judged query as its own shoppers know it."""
 
-    verdict: Verified
-    shown: AbstractSet[str] | None = None
-    """Objects that its shoppers looked at; None: pages were not logged."""
+    query: str
+    near: Sequence[Neighbour]
+    """Judged queries around it, none of which took its clicks from its shoppers; the nearest first."""
+    worth: Callable[[str], float]
+    """Share that an object has in what they did, less its share elsewhere."""
+    seen: AbstractSet[str] | None = None
+    """Objects that they looked at; None: pages were not logged."""
 
 
 class Look(Protocol):
@@ -32,17 +38,17 @@ class Look(Protocol):
         ...
 
 
-def lendable(offered: Offers, index: VerifiedIndex) -> Offers:
+def lendable(found: Offers, index: VerifiedIndex) -> Offers:
     """Return what may be lent under the shop's terms."""
     terms = index.terms
-    if not terms.lends or offered.similarity <= terms.similarity:
-        return replace(offered, texts=())
-    return replace(offered, least=terms.least_gain)
+    if not terms.lends or found.similarity <= terms.similarity:
+        return replace(found, texts=())
+    return replace(found, least=terms.least_gain)
 
 
-def said(offered: Offers, text: str, settings: Settings) -> Offers:
+def said(found: Offers, text: str, settings: Settings) -> Offers:
     """Return the policy's words in place of the offers."""
-    return replace(offered, texts=(text,) if text else (), least=settings.serve.policy_gain)
+    return replace(found, texts=(text,) if text else (), least=settings.serve.policy_gain)
 
 
 async def lend(queries: Sequence[str], index: VerifiedIndex, look: Look, settings: Settings) -> list[str]:
@@ -75,34 +81,34 @@ async def speak_for(told: Sequence[Offers], look: Look, settings: Settings) -> l
     return [not some or not some[0] or bool(one.best(some)[0]) for one, some in zip(told, pages, strict=True)]
 
 
-async def attempt(
-    judged: Sequence[Judged], index: VerifiedIndex, look: Look, settings: Settings
-) -> list[Trial]:
+async def attempt(judged: Sequence[Judged], look: Look, settings: Settings) -> list[Trial]:
     """Return what the others would lend to each judged query, had nobody asked it; raises SearchFailed."""
-    found = [around(one.verdict.query, None, index, settings.serve.lenders) for one in judged]
+    found = [offered(one.query, None, one.near, settings.serve.lenders) for one in judged]
     pages = await pages_of(found, look, settings)
     return [_trial(*of) for of in zip(judged, found, pages, strict=True)]
 
 
-def _trial(judged: Judged, offered: Offers, pages: Sequence[Sequence[str]]) -> Trial:
-    text, claimed = offered.best(pages) if pages else ("", 0.0)
+def _trial(judged: Judged, found: Offers, pages: Sequence[Sequence[str]]) -> Trial:
+    like = judged.near[0].verified.query if found.similarity > SAME else ""
+    text, claimed = found.best(pages) if pages else ("", 0.0)
     if not text:
-        return Trial(similarity=offered.similarity)
-    raw, page = pages[0], pages[1 + offered.texts.index(text)]
+        return Trial(query=judged.query, like=like, similarity=found.similarity)
+    moved = moves(pages[0], pages[1 + found.texts.index(text)], DEPTH)
     return Trial(
-        similarity=offered.similarity,
+        query=judged.query,
+        like=like,
+        similarity=found.similarity,
         claimed=claimed,
-        gain=dcg_difference(raw, page, dict(judged.verdict.wanted), DEPTH),
-        known=_known(moves(raw, page, DEPTH), raw, judged.shown),
+        gain=sum(weight * judged.worth(object_id) for object_id, weight in moved.items()),
+        known=_knows(judged.seen, moved),
     )
 
 
-def _known(moved: Mapping[str, float], raw: Sequence[str], shown: AbstractSet[str] | None) -> float:
-    """Return how much of what the page brings in was shown for its query; all where that is unknown."""
-    new = {d: weight for d, weight in moved.items() if weight > 0 and d not in raw[:DEPTH]}
-    if shown is None or not new:
-        return 1.0
-    return sum(weight for d, weight in new.items() if d in shown) / sum(new.values())
+def _knows(seen: AbstractSet[str] | None, moved: Mapping[str, float]) -> bool:
+    """Tell whether most of what a page pushes out was seen, by weight; what it brings in has its worth."""
+    out = {object_id: -weight for object_id, weight in moved.items() if weight < 0}
+    known = sum(weight for object_id, weight in out.items() if seen is None or object_id in seen)
+    return known >= KNOWN * sum(out.values())
 
 
 async def pages_of(found: Sequence[Offers], look: Look, settings: Settings) -> list[list[Sequence[str]]]:

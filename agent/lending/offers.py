@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from agent.lending.voting import agreed
 from agent.policy.plan import Plan, plan
 from agent.settings import Settings
-from feedback.neighbours import VerifiedIndex
+from feedback.neighbours import Neighbour, VerifiedIndex
 from feedback.records import Verified
 from feedback.reward import dcg_difference
 from feedback.text import normalise
@@ -73,12 +73,16 @@ def offers(query: str, index: VerifiedIndex, lenders: int) -> Offers:
     own = index.get(query)
     if own is not None and own.settled:
         return Offers(query=query)
-    return around(query, own, index, lenders)
+    return offered(query, own, heard(query, index), lenders)
 
 
-def around(query: str, own: Verified | None, index: VerifiedIndex, lenders: int) -> Offers:
-    """Return what is offered to a query in its normal form; ``own`` are its few clicks, None: no one's."""
-    near = index.nearest(query, k=VOICES, min_similarity=EARSHOT)
+def heard(query: str, index: VerifiedIndex) -> list[Neighbour]:
+    """Return the judged queries that say what is wanted, the nearest first."""
+    return index.nearest(query, k=VOICES, min_similarity=EARSHOT)
+
+
+def offered(query: str, own: Verified | None, near: Sequence[Neighbour], lenders: int) -> Offers:
+    """Return what those around offer to a query in its normal form; ``own`` are its few clicks, if any."""
     voices = [(n.similarity**3, n.verified) for n in near]
     voices += [(OWN_VOICE, own)] if own is not None else []
     wanted: Counter[str] = Counter()

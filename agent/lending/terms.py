@@ -1,67 +1,120 @@
 """On which terms a shop's judged queries lend: what its own clicks say of it. Pure.
 
 A judged query's trial is what the others would lend it, had nobody asked it, judged by its own shoppers'
-clicks, none of which took part. The terms are those under which the trials gain most for sure; where what is
-wanted by those who ask alike says nothing of what is wanted here, no terms gain, and nothing is lent.
+clicks. The terms are those under which the trials gain most for sure; where what is wanted by those who ask
+alike says nothing of what is wanted here, no terms gain, and nothing is lent.
 """
 
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+from msgspec.structs import replace
+from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from feedback.records import LendingTerms
 
 SIMILARITIES = (0.15, 0.2, 0.3, 0.4, 0.5, 0.6)
 GAINS = (0.02, 0.05, 0.1, 0.15, 0.25)
-LEAST_LOANS = 20
-"""Below which nothing is known."""
-KNOWN = 0.5
-"""A trial whose page its shoppers have seen less of tells nothing: what nobody was shown has no value."""
+SAME = 0.6
+"""Similarity above which two queries are no independent witnesses."""
+LEAST_CLUSTERS = 20
+"""Of queries with a loan, below which nothing is known."""
 DEVIATIONS = 3.0
-"""Of the mean's standard error, by which its bound lies below it: thirty terms are tried, and queries that
-resemble each other do not count in full."""
+"""Standard errors by which the bound lies below the mean: thirty terms are tried, again and again."""
+CHOSEN_BY = 1.0
+"""Of them by which terms that are known to gain are compared: a sure little is not better than much."""
+LEAST_DEVIATION = 0.1
+"""Of a cluster's gain: twenty that happen to be alike prove little."""
+HARM = 0.02
+"""DCG below nothing from which a loan is told to be worse: to push out what is popular anywhere is none."""
+KEPT = 0.98
+"""Of the best terms' sum, from which the terms that stand go on standing."""
+
+
+NOTHING_STANDS = LendingTerms()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
     """What the others would lend to a judged query."""
 
+    query: str
+    like: str = ""
+    """The nearest of them, if it is no independent witness."""
     similarity: float
     """Of the nearest of them."""
     claimed: float = 0.0
     """Gain of the best offer's page over raw by what was wanted around (DCG); 0: there is none."""
     gain: float = 0.0
     """Of the same page by the query's own clicks."""
-    known: float = 1.0
-    """Share of what the page brings in that the query's shoppers have seen, by weight."""
+    known: bool = True
+    """Whether its shoppers have seen what the page pushes out: of what nobody saw, nothing is known."""
 
 
-def terms_of(trials: Iterable[Trial]) -> LendingTerms:
-    """Return the terms whose loans gain most by the lower bound of their sum; of equals the strictest.
+def terms_of(trials: Iterable[Trial], standing: LendingTerms = NOTHING_STANDS) -> LendingTerms:
+    """Return the terms whose loans surely gain, and most in sum; of equals the strictest.
 
-    Where none gains, nothing is lent, and the figures are those of the widest terms.
+    Those that stand go on standing while they are nearly as good, and lending ends where their mean gain has
+    gone (hysteresis). Where none gains, the figures are those of the widest terms.
     """
-    tried = [one for one in trials if one.known >= KNOWN]
-    found = [_terms(tried, s, g) for s in reversed(SIMILARITIES) for g in reversed(GAINS)]
-    gaining = [terms for terms in found if terms.lends]
-    return max(gaining, key=lambda terms: terms.loans * terms.low) if gaining else found[-1]
+    tried = Tried([one for one in trials if one.known])
+    found = [tried.under(s, g) for s in reversed(SIMILARITIES) for g in reversed(GAINS)]
+    best = max(found, key=_sum)
+    if standing.lends:
+        kept = tried.under(standing.similarity, standing.least_gain)
+        if kept.gain > 0 and _sum(kept) >= KEPT * _sum(best):
+            return replace(kept, lends=True)
+    return best if best.lends else found[-1]
 
 
-def _terms(tried: Sequence[Trial], similarity: float, least: float) -> LendingTerms:
-    gains = [one.gain for one in tried if one.similarity > similarity and one.claimed >= least]
-    if len(gains) < LEAST_LOANS:
-        return LendingTerms(tried=len(tried), loans=len(gains))
-    mean = float(np.mean(gains))
-    low = mean - DEVIATIONS * float(np.std(gains, ddof=1)) / math.sqrt(len(gains))
-    return LendingTerms(
-        lends=low > 0,
-        similarity=similarity,
-        least_gain=least,
-        tried=len(tried),
-        loans=len(gains),
-        gain=mean,
-        low=low,
-        worse=sum(gain < 0 for gain in gains),
-    )
+def _sum(terms: LendingTerms) -> float:
+    error = (terms.gain - terms.low) / DEVIATIONS
+    return terms.loans * (terms.gain - CHOSEN_BY * error) if terms.lends else 0.0
+
+
+@dataclass(frozen=True)
+class Tried:
+    """All trials that tell something, as columns."""
+
+    trials: Sequence[Trial]
+
+    @cached_property
+    def _columns(self) -> NDArray[np.float64]:
+        rows = [(one.similarity, one.claimed, one.gain) for one in self.trials]
+        return np.array(rows, dtype=np.float64).reshape(-1, 3).T
+
+    @cached_property
+    def _clusters(self) -> NDArray[np.intp]:
+        """Return each trial's cluster: queries that are alike, and so on transitively."""
+        place = {one.query: i for i, one in enumerate(self.trials)}
+        pairs = [(i, place[one.like]) for i, one in enumerate(self.trials) if one.like in place]
+        ends = np.array(pairs, dtype=np.intp).reshape(-1, 2).T
+        graph = coo_array((np.ones(len(pairs)), (ends[0], ends[1])), shape=(len(place), len(place)))
+        return np.asarray(connected_components(graph, directed=False)[1], dtype=np.intp)
+
+    def under(self, similarity: float, least: float) -> LendingTerms:
+        """Return the terms with what their loans gained, its bound over clusters."""
+        similarities, claimed, gains = self._columns
+        given = (similarities > similarity) & (claimed >= least)
+        terms = LendingTerms(tried=len(self.trials), loans=int(given.sum()))
+        names, clusters = np.unique(self._clusters[given], return_inverse=True)
+        if (n := len(names)) < LEAST_CLUSTERS:
+            return terms
+        mean = float(gains[given].mean())
+        apart = np.bincount(clusters, gains[given] - mean)
+        error = math.sqrt(float((apart**2).sum()) * n / (n - 1)) / terms.loans
+        low = mean - DEVIATIONS * max(error, LEAST_DEVIATION / math.sqrt(n))
+        return replace(
+            terms,
+            lends=low > 0,
+            similarity=similarity,
+            least_gain=least,
+            gain=mean,
+            low=low,
+            worse=int((gains[given] < -HARM).sum()),
+        )

@@ -164,7 +164,7 @@ class Catalogue:
 
     async def _msearch(self, client: AsyncOpenSearch, lines: list[Body]) -> list[Results]:
         answer = await _asked("msearch", lambda: client.msearch(body=lines))
-        items = answer["responses"]
+        items = answer.get("responses") or []
         if len(items) * 2 != len(lines):
             raise SearchFailed(f"msearch answered {len(items)} of {len(lines) // 2} searches")
         return [_results(item) for item in items]

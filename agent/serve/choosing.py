@@ -126,7 +126,10 @@ class Chooser:
         return replace(self._planned(asked, from_policy(rewrite, "explore")), draw=draw)
 
     async def _draw(self, asked: Asked, began_s: float) -> tuple[Rewrite, Draw] | None:
-        """Draw from what shoppers proposed and lacks evidence, or the policy's samples: half and half."""
+        """Draw from what shoppers proposed and lacks evidence, what others lend, or the policy's samples.
+
+        Each is as likely as the others, where there is any.
+        """
         verdict = self._known.index.get(asked.query)
         proposed = tuple(Rewrite(text=text) for text in verdict.proposals) if verdict else ()
         pool = await self._in_time(self._cache.pool(asked.query), SamplePool(), self._left_s(asked, began_s))
@@ -134,8 +137,16 @@ class Chooser:
         current = any(one.version >= self._known.stable_version for one in samples)
         if not current and self._settings.serve.pool_samples:
             self._live.start(self._ask(asked, Kind.POOL))
-        piles = [pile for pile in (proposed, samples) if pile]
+        piles = [pile for pile in (proposed, await self._loan(asked, began_s), samples) if pile]
         return draw_from(piles, pool, self._rng) if piles else None
+
+    async def _loan(self, asked: Asked, began_s: float) -> tuple[Rewrite, ...]:
+        """Return what the others would lend: tried out, it tells whether loans pay."""
+        left_s = LEND_SHARE * self._left_s(asked, began_s)
+        text = await self._lender.offer(
+            asked.query, now_ms=asked.now_ms, within_s=left_s, purpose=asked.purpose
+        )
+        return (Rewrite(text=text),) if text else ()
 
     async def _climb(self, asked: Asked, began_s: float) -> Decision:
         decision = self._decide(asked)

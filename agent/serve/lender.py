@@ -12,18 +12,22 @@ from typing import Protocol
 from agent.errors import SearchFailed
 from agent.lending import Offers, offers
 from agent.lending.looking import best, lendable, said, speak_for
+from agent.lending.offers import heard, offered
 from agent.policy.plan import Plan
 from agent.retrieval.results import Results
 from agent.serve.metrics import UNLENT
 from agent.settings import Settings
 from feedback.neighbours import VerifiedIndex
+from feedback.text import normalise
 
 REMEMBERED = 20_000
 """Answers that a gateway remembers."""
 MOST_LOOKING = 32
 """Questions that are looked up at a time; the next one is answered as if nobody knew."""
-Question = tuple[str, str]
-"""A query, and the policy's words for it or nothing."""
+TRIED = "\0"
+"""In place of the policy's words: the question is what to try out."""
+Question = tuple[str, str, str]
+"""A query, the policy's words for it or nothing, and who asks: a shopper waits for no one else's searches."""
 
 
 class MultiSearch(Protocol):
@@ -43,39 +47,48 @@ class Lender:
         self._settings = settings
         self._found: OrderedDict[Question, tuple[int, str, int]] = OrderedDict()
         self._looking: dict[Question, asyncio.Task[str]] = {}
-        self._last: tuple[tuple[str, int], Offers] | None = None
 
     async def lend(self, query: str, *, now_ms: int, within_s: float, purpose: str) -> str:
         """Return what the query is lent; empty, and counted, where the searches fail or take too long."""
-        offered = lendable(self._offered(query), self._index)
+        if not self._index.terms.lends:
+            return ""
+        found = lendable(self._offered(query), self._index)
         look = partial(self._search, purpose=purpose)
 
         async def find() -> str:
-            return (await best([offered], look, self._settings))[0]
+            return (await best([found], look, self._settings))[0]
 
-        return await self._recall(offered, "", find, now_ms, within_s) if offered.any else ""
+        return await self._recall((found, "", purpose), find, now_ms, within_s) if found.any else ""
+
+    async def offer(self, query: str, *, now_ms: int, within_s: float, purpose: str) -> str:
+        """Return what the others would lend the query, had nobody asked it, on no terms: to be tried out."""
+        query = normalise(query)
+        found = offered(query, None, heard(query, self._index), self._settings.serve.lenders)
+        look = partial(self._search, purpose=purpose)
+
+        async def find() -> str:
+            return (await best([found], look, self._settings))[0]
+
+        return await self._recall((found, TRIED, purpose), find, now_ms, within_s) if found.any else ""
 
     async def holds(self, query: str, text: str, *, now_ms: int, within_s: float, purpose: str) -> bool:
         """Tell whether the clicks around speak for the policy's words; not where looking fails or is late."""
-        offered = said(self._offered(query), text, self._settings)
+        found = said(self._offered(query), text, self._settings)
         look = partial(self._search, purpose=purpose)
 
         async def find() -> str:
-            return text if (await speak_for([offered], look, self._settings))[0] else ""
+            return text if (await speak_for([found], look, self._settings))[0] else ""
 
-        return not offered.any or bool(await self._recall(offered, text, find, now_ms, within_s))
+        return not found.any or bool(await self._recall((found, text, purpose), find, now_ms, within_s))
 
     def _offered(self, query: str) -> Offers:
-        """Return what is offered; one search asks twice."""
-        asked = (query, self._index.puts)
-        if self._last is None or self._last[0] != asked:
-            self._last = (asked, offers(query, self._index, self._settings.serve.lenders))
-        return self._last[1]
+        return offers(query, self._index, self._settings.serve.lenders)
 
     async def _recall(
-        self, offered: Offers, text: str, find: Callable[[], Awaitable[str]], now_ms: int, within_s: float
+        self, what: tuple[Offers, str, str], find: Callable[[], Awaitable[str]], now_ms: int, within_s: float
     ) -> str:
-        asked = (offered.query, text)
+        offered, text, purpose = what
+        asked = (offered.query, text, purpose)
         before, found, found_at_ms = self._found.get(asked, (None, "", 0))
         if before == offered.digest and now_ms - found_at_ms <= self._settings.serve.lists_max_age_s * 1000:
             self._found.move_to_end(asked)

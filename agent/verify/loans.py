@@ -1,25 +1,37 @@
 """Finds out on which terms judged queries may lend: tries on a sample of them what the others would lend.
 
-Guarantees that a few queries a pass are tried and no more, that a verifier that starts anew keeps the terms
-that stand until it has tried as many or all, and that a search that fails leaves everything as it was.
+Guarantees that a few queries a pass are tried and no more, that no trial is judged by an event that took part
+in it, that a verifier that starts anew keeps the terms that stand until it has tried as many or all, and that
+a search that fails costs nothing but its trial.
 """
 
-import contextlib
+import asyncio
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
+from itertools import chain
+
+import structlog
 
 from agent.errors import SearchFailed
 from agent.lending import Judged, Trial, attempt, terms_of
+from agent.lending.offers import heard
 from agent.settings import Settings
-from agent.verify.metrics import LOAN_GAIN, LOANS_TRIED
+from agent.verify.metrics import LOAN_GAIN, LOANS_TRIED, LOANS_UNTRIED
+from agent.verify.prior import Prior
 from agent.verify.searching import PURPOSE, Catalogue
+from agent.verify.shop import Shop
 from agent.verify.store import VerdictWriter
+from agent.verify.wanted import worth_of
+from feedback.candidates import CandidateReader
 from feedback.evidence import EvidenceReader
-from feedback.neighbours import VerifiedIndex
+from feedback.neighbours import Neighbour, VerifiedIndex
 from feedback.records import LendingTerms, Verified
 from feedback.text import bucket
 
+log = structlog.get_logger(__name__)
+SEGMENT = "all"
+"""The only one that is served."""
 SAMPLE = 2000
 """Judged queries that are tried: those with the least hashes, so that the sample moves little."""
 A_PASS = 8
@@ -27,26 +39,34 @@ A_PASS = 8
 STALE = 0.5
 """Of all verdicts, how many may have moved since a trial before it is due again."""
 HASHES = 1 << 30
-NEVER, AGAIN = -2, -1
-"""In place of the state that a query was tried on: those are due first."""
-UNTOLD = Trial(similarity=0.0, known=0.0)
+NEVER = -1
 
 
 class Loans:
     """The trials and the terms that follow from them."""
 
     def __init__(
-        self, evidence: EvidenceReader, catalogue: Catalogue, writer: VerdictWriter, settings: Settings
+        self,
+        evidence: EvidenceReader,
+        candidates: CandidateReader,
+        catalogue: Catalogue,
+        writer: VerdictWriter,
+        settings: Settings,
     ) -> None:
         self._evidence = evidence
-        self._catalogue = catalogue
+        self._candidates = candidates
+        self._look = partial(catalogue.msearch, purpose=PURPOSE)
         self._writer = writer
         self._settings = settings
         self._index = VerifiedIndex()
-        self._tried: dict[str, tuple[int, Trial]] = {}
-        """By ``segment|query``, with the state of the index that it was tried on; of the sample only."""
         self._sample: dict[str, int] = {}
         """Hash of each query of the sample."""
+        self._tried_at: dict[str, int] = {}
+        """By query, the state of the index that it was tried on last."""
+        self._trials: dict[str, Trial] = {}
+        self._moved: set[str] = set()
+        """Queries of the sample whose own verdict is newer than their trial."""
+        self._starting = False
 
     @property
     def terms(self) -> LendingTerms:
@@ -55,89 +75,103 @@ class Loans:
 
     def restore(self, written: Mapping[str, Verified], terms: LendingTerms) -> None:
         """Start from what an earlier verifier wrote."""
-        self._index, self._tried, self._sample = VerifiedIndex(), {}, {}
-        self._index.terms = terms
+        self._index, self._sample, self._moved = VerifiedIndex(), {}, set()
+        self._tried_at, self._trials = {}, {}
+        self._starting = terms.lends and self._settings.serve.lenders > 0
+        self._stand(terms)
         self.follow([(name, verdict) for name, verdict in written.items()])
 
     def follow(self, changes: Sequence[tuple[str, Verified | None]]) -> None:
         """Take over what was just written; None: withdrawn. A query's own trial counts on, and is due."""
         for name, verdict in changes:
             self._index.put(name, verdict)
+            segment, _, query = name.partition("|")
+            if segment != SEGMENT:
+                continue
+            self._moved.add(query)
             if verdict is not None and verdict.settled and verdict.wanted:
-                self._sample[name] = bucket(name, HASHES, salt="loan")
+                self._sample[query] = bucket(query, HASHES, salt="loan")
             else:
-                self._sample.pop(name, None)
+                self._sample.pop(query, None)
         if len(self._sample) > SAMPLE:
             self._sample = dict(heapq.nsmallest(SAMPLE, self._sample.items(), key=lambda item: item[1]))
-        written = {name for name, _ in changes}
-        self._tried = {
-            name: (AGAIN if name in written else at, trial)
-            for name, (at, trial) in self._tried.items()
-            if name in self._sample
-        }
+        self._moved &= self._sample.keys()
+        for gone in self._tried_at.keys() - self._sample.keys():
+            del self._tried_at[gone]
+            self._trials.pop(gone, None)
 
-    async def step(self) -> int:
+    async def step(self, prior: Prior) -> int:
         """Try some of the sample and tell the terms; return how many.
 
-        Raises SearchFailed, LeaseLostError and redis errors.
+        Raises LeaseLostError and redis errors.
         """
-        due = self._due()
-        if not due or not self._settings.serve.lenders:
-            return 0
-        at = self._index.puts
-        judged = [await self._judged(*_query_of(name)) for name in due]
-        trials = await self._attempt(judged)
-        for name, trial in zip(due, trials, strict=True):
-            self._tried[name] = (at, trial)
+        due = self._due() if self._settings.serve.lenders else []
+        if due:
+            at = self._index.puts
+            for trial in await self._attempt(await self._judged(due, prior)):
+                self._trials[trial.query] = trial
+            self._tried_at |= dict.fromkeys(due, at)
+            self._moved -= set(due)
         await self._tell()
-        return len(trials)
+        return len(due)
+
+    async def _judged(self, queries: Sequence[str], prior: Prior) -> list[Judged]:
+        shop = Shop(totals=await self._evidence.totals(), settings=self._settings.feedback)
+        near = {query: heard(query, self._index) for query in queries}
+        around = (n.verified.query for n in chain.from_iterable(near.values()))
+        refined = await self._candidates.refined([*queries, *around])
+        found = []
+        for one in await self._evidence.read(queries):
+            shown = {d for d, e in one.merged().items() if e.examinations > 0}
+            found.append(
+                Judged(
+                    query=one.query,
+                    near=_apart(one.query, near[one.query], refined),
+                    worth=worth_of(one, shop, prior),
+                    seen=shown if one.has_impressions else None,
+                )
+            )
+        return found
 
     async def _attempt(self, judged: Sequence[Judged]) -> list[Trial]:
-        """Return the trials; of a query whose searches fail by themselves one that tells nothing."""
-        look = partial(self._catalogue.msearch, purpose=PURPOSE)
+        """Return the trials of those whose searches do not fail: each by itself, where they fail together."""
         try:
-            return await attempt(judged, self._index, look, self._settings)
+            return await attempt(judged, self._look, self._settings)
         except SearchFailed as error:
-            trials: list[Trial] = []
-            for one in judged:
-                with contextlib.suppress(SearchFailed):
-                    trials += await attempt([one], self._index, look, self._settings)
-                    continue
-                trials.append(UNTOLD)
-            if all(trial is UNTOLD for trial in trials):
-                raise SearchFailed("no trial's search was answered") from error
-            return trials
-
-    async def _judged(self, query: str, segment: str) -> Judged:
-        verdict = self._index.get(query, segment)
-        assert verdict is not None  # noqa: S101 - the sample holds none without
-        (evidence,) = await self._evidence.read([query], segment)
-        shown = {d for d, e in evidence.merged().items() if e.examinations > 0}
-        return Judged(verdict=verdict, shown=shown if evidence.has_impressions else None)
+            if len(judged) > 1:
+                apart = await asyncio.gather(*(self._attempt([one]) for one in judged))
+                return list(chain.from_iterable(apart))
+            LOANS_UNTRIED.inc()
+            log.warning("loans.untried", query=judged[0].query, error=str(error)[:200])
+            return []
 
     def _due(self) -> list[str]:
-        """Return some that were not tried yet, then those tried longest ago, if enough has moved since."""
-        stale = max(0.0, self._index.puts - STALE * len(self._index))
+        """Return some never tried, then those tried longest ago since whose trial enough has moved."""
+        stale = self._index.puts - STALE * len(self._index)
         waiting = [
-            (at, order, name) for name, order in self._sample.items() if (at := self._tried_at(name)) < stale
+            (at, order, query)
+            for query, order in self._sample.items()
+            if (at := self._tried_at.get(query, NEVER)) < stale or at == NEVER or query in self._moved
         ]
-        return [name for *_, name in heapq.nsmallest(A_PASS, waiting)]
-
-    def _tried_at(self, name: str) -> int:
-        return self._tried[name][0] if name in self._tried else NEVER
+        return [query for *_, query in heapq.nsmallest(A_PASS, waiting)]
 
     async def _tell(self) -> None:
-        terms = terms_of(trial for _, trial in self._tried.values())
-        starting = terms.tried < self.terms.tried and len(self._tried) < len(self._sample)
-        if starting or terms == self.terms:
+        terms = terms_of(self._trials.values(), self.terms)
+        self._starting &= terms.tried < self.terms.tried and len(self._tried_at) < len(self._sample)
+        if self._starting or terms == self.terms:
             return
         await self._writer.write_terms(terms)
+        self._stand(terms)
+
+    def _stand(self, terms: LendingTerms) -> None:
         self._index.terms = terms
         LOANS_TRIED.set(terms.tried)
         LOAN_GAIN.labels(bound="mean").set(terms.gain)
         LOAN_GAIN.labels(bound="low").set(terms.low)
 
 
-def _query_of(name: str) -> tuple[str, str]:
-    segment, _, query = name.partition("|")
-    return query, segment
+def _apart(query: str, near: Iterable[Neighbour], refined: Mapping[str, frozenset[str]]) -> list[Neighbour]:
+    """Return those around who share no event with the query: a refinement counts for both of its queries."""
+    return [
+        n for n in near if n.verified.query not in refined[query] and query not in refined[n.verified.query]
+    ]

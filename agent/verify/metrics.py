@@ -10,6 +10,7 @@ FAILURES = Counter("unseen_verifier_failures_total", "Passes that failed and are
 LOANS_TRIED = Gauge(
     "unseen_verifier_loans_tried", "Judged queries on which it was tried what others would lend."
 )
+LOANS_UNTRIED = Counter("unseen_verifier_loans_untried_total", "Trials of loans whose searches failed.")
 LOAN_GAIN = Gauge(
     "unseen_verifier_loan_gain",
     "Gain of a loan over raw (DCG) by the clicks of those queries: its mean, and its lower bound.",

@@ -39,10 +39,17 @@ class VerdictWriter:
         self._redis = redis
         self._keys = keys
         self._lease = Lease(redis, keys.lease("verifier"), ttl_s=lease_s)
+        self._held_before = False
+        self.retaken = False
+        """Whether the lease had run out in between: another verifier may have acted, and nothing is written
+        until this is taken back."""
 
     async def hold(self) -> bool:
         """Take or renew the lease; return whether this verifier acts."""
-        return await self._lease.hold()
+        held = await self._lease.hold()
+        self.retaken |= held and self._lease.taken and self._held_before
+        self._held_before |= held
+        return held
 
     async def release(self) -> None:
         """Let another verifier act."""
@@ -55,8 +62,7 @@ class VerdictWriter:
 
     async def terms(self) -> LendingTerms:
         """Return the terms for lending that stand."""
-        stored = await self._redis.get(self._keys.lending())
-        return msgspec.json.decode(stored, type=LendingTerms) if stored else LendingTerms()
+        return LendingTerms.read(await self._redis.get(self._keys.lending()))
 
     async def suspended(self, after: bytes, limit: int) -> tuple[bytes, list[str]]:
         """Return how far was read, and the ``segment|query`` that gateways suspended since, each once.
@@ -79,8 +85,7 @@ class VerdictWriter:
         ]
         if not changes:
             return 0
-        if not await self._lease.hold():
-            raise LeaseLostError(HELD)
+        await self._still_hold()
         newest = int(await self._redis.incrby(self._keys.verified_seq(), len(changes)))
         await self._commit(changes, newest - len(changes) + 1)
         for _, verdict in changes:
@@ -89,10 +94,13 @@ class VerdictWriter:
 
     async def write_terms(self, terms: LendingTerms) -> None:
         """Set the terms for lending; raises LeaseLostError, and nothing was written."""
-        if not await self._lease.hold():
-            raise LeaseLostError(HELD)
+        await self._still_hold()
         async with self._guarded() as pipe:
             pipe.set(self._keys.lending(), cast("str", msgspec.json.encode(terms)))
+
+    async def _still_hold(self) -> None:
+        if not await self.hold() or self.retaken:
+            raise LeaseLostError(HELD)
 
     async def _commit(self, changes: list[tuple[str, Verified | None]], first_seq: int) -> None:
         keys = self._keys

@@ -72,7 +72,7 @@ class Verifier:
         self._clock = clock
         self._since: dict[int, int] = {}
         self._standings = Standings()
-        self._loans = Loans(evidence, catalogue, writer, settings)
+        self._loans = Loans(evidence, candidates, catalogue, writer, settings)
         self._restored = False
         self._told = VerdictWriter.FIRST
         self._sample: dict[str, Observed] = {}
@@ -104,7 +104,7 @@ class Verifier:
             moved = await self._evidence.moved(self._since, self._settings.verify.batch)
             done = await self._judge([(m.segment, m.query) for m in moved], growth=GROWTH)
         self._passed(moved)
-        await self._loans.step()
+        await self._loans.step(self.prior)
         return Judged(n=len(moved), reasons=done.reasons, written=done.written, withdrawn=done.withdrawn)
 
     async def recheck(self) -> Judged:
@@ -130,12 +130,12 @@ class Verifier:
         if not await self._writer.hold():
             self._restored = False
             return False
-        if not self._restored:
+        if self._writer.retaken or not self._restored:
             written = await self._writer.all()
             self._standings.restore(written)
             self._loans.restore(written, await self._writer.terms())
             self._since.clear()
-            self._restored = True
+            self._restored, self._writer.retaken = True, False
         return True
 
     def _passed(self, moved: Sequence[Moved]) -> None:
@@ -209,7 +209,7 @@ class Verifier:
                 observed,
                 judgement,
                 proposals=_proposals(observed, listed, self._settings.verify.depth),
-                wanted=wanted(observed, judge.shop, self.prior),
+                wanted=wanted(observed.evidence, judge.shop, self.prior),
             ),
             amount=_amount(observed.evidence),
             judged_at_ms=self._clock(),

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from feedback.neighbours import VerifiedIndex
+from feedback.neighbours import SORTED, VerifiedIndex
 from feedback.records import Verified
 from feedback.text import similarity, trigrams
 
@@ -89,3 +89,16 @@ def timed(index: VerifiedIndex, query: str) -> float:
     began = time.perf_counter()
     index.nearest(query, k=4, min_similarity=0.2)
     return time.perf_counter() - began
+
+
+def test_of_more_alike_than_are_sorted_at_once_the_nearest_come_first_whoever_counts() -> None:
+    draw, index = random.Random(0), VerifiedIndex()
+    asked = ["couch " + "".join(draw.choices("abcdef", k=draw.randint(2, 9))) for _ in range(4 * SORTED)]
+    for i, query in enumerate(dict.fromkeys(asked)):
+        index.put(f"all|{query}", verdict(query, "x" if i % 50 == 0 else ""))
+    grams = trigrams("couch abc")
+    for with_text in (False, True):
+        near = index.nearest("couch abc", k=12, with_text=with_text)
+        kept = [q for i, q in enumerate(dict.fromkeys(asked)) if i % 50 == 0 or not with_text]
+        ranked = sorted(set(kept) - {"couch abc"}, key=lambda q: (-similarity(grams, trigrams(q)), q))
+        assert [n.verified.query for n in near] == ranked[:12]

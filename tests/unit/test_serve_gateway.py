@@ -12,7 +12,7 @@ from serve_fakes import NOW_MS, RAW, FakeRewriter, World, verdict
 from agent.serve.arms import arm_of
 from agent.serve.asking import Kind, LiveRewrites, RewriteAsk
 from agent.serve.gateway import make_app
-from feedback.records import Arm, Band, CachedRewrite, Rewrite, Rung, SamplePool
+from feedback.records import Arm, Band, CachedRewrite, LendingTerms, Rewrite, Rung, SamplePool
 
 
 @asynccontextmanager
@@ -220,6 +220,21 @@ async def test_the_explore_arm_shows_what_shoppers_proposed_and_lacks_evidence()
     async with gateway(world) as http:
         page = await ask(http)
     assert (page["source"], page["rewrite"]) == ("explore", "settee")
+
+
+async def test_the_explore_arm_tries_out_what_judged_queries_would_lend_before_it_is_known_to_pay() -> None:
+    near = verdict("red couch", "sofa", wanted=(("new-1", 0.9),))
+    for own in ((), (verdict("couch", "settee"),)):  # also where the query is judged: it tells of loans
+        world = World(near, *own, explore_share=0.999)
+        world.known.index.terms = LendingTerms()
+        async with gateway(world) as http:
+            page = await ask(http)
+        assert (page["source"], page["rewrite"]) == ("explore", "sofa red")
+        draw = world.writer.impressions[0].draw
+        assert draw is not None
+        assert [(one.text, one.probability, one.token_ids) for one in draw.choices] == [
+            ("sofa red couch", 1.0, ())
+        ]
 
 
 async def test_a_draw_says_how_likely_each_page_was() -> None:
