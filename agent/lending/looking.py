@@ -11,6 +11,7 @@ from agent.policy.plan import Plan
 from agent.retrieval.results import Results
 from agent.settings import Settings
 from feedback.neighbours import Neighbour, VerifiedIndex
+from feedback.records import LendingTerms
 from feedback.reward import moves
 
 KNOWN = 0.5
@@ -38,9 +39,8 @@ class Look(Protocol):
         ...
 
 
-def lendable(found: Offers, index: VerifiedIndex) -> Offers:
-    """Return what may be lent under the shop's terms."""
-    terms = index.terms
+def lendable(found: Offers, terms: LendingTerms) -> Offers:
+    """Return what may be lent on the shop's terms."""
     if not terms.lends or found.similarity <= terms.similarity:
         return replace(found, texts=())
     return replace(found, least=terms.least_gain)
@@ -53,7 +53,7 @@ def said(found: Offers, text: str, settings: Settings) -> Offers:
 
 async def lend(queries: Sequence[str], index: VerifiedIndex, look: Look, settings: Settings) -> list[str]:
     """Return what each query is lent, empty where nothing is; raises SearchFailed."""
-    found = [lendable(offers(query, index, settings.serve.lenders), index) for query in queries]
+    found = [lendable(offers(query, index, settings.serve.lenders), index.terms) for query in queries]
     return await best(found, look, settings)
 
 

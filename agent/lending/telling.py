@@ -47,7 +47,7 @@ async def _offered(query: str, index: VerifiedIndex, settings: Settings) -> dict
     async with Catalogue(settings.opensearch) as catalogue:
         (pages,) = await pages_of([found], partial(catalogue.msearch, purpose=PURPOSE), settings)
     ordered = sorted(zip(found.gains(pages), found.texts, strict=True), key=lambda one: -one[0])
-    lent = lendable(found, index)
+    lent = lendable(found, index.terms)
     return looked | {
         "offers": [{"text": text, "gain": gain} for gain, text in ordered],
         "lent": lent.best(pages)[0] if lent.any else "",

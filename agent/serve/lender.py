@@ -52,24 +52,14 @@ class Lender:
         """Return what the query is lent; empty, and counted, where the searches fail or take too long."""
         if not self._index.terms.lends:
             return ""
-        found = lendable(self._offered(query), self._index)
-        look = partial(self._search, purpose=purpose)
-
-        async def find() -> str:
-            return (await best([found], look, self._settings))[0]
-
-        return await self._recall((found, "", purpose), find, now_ms, within_s) if found.any else ""
+        found = lendable(self._offered(query), self._index.terms)
+        return await self._best((found, "", purpose), now_ms, within_s)
 
     async def offer(self, query: str, *, now_ms: int, within_s: float, purpose: str) -> str:
         """Return what the others would lend the query, had nobody asked it, on no terms: to be tried out."""
         query = normalise(query)
         found = offered(query, None, heard(query, self._index), self._settings.serve.lenders)
-        look = partial(self._search, purpose=purpose)
-
-        async def find() -> str:
-            return (await best([found], look, self._settings))[0]
-
-        return await self._recall((found, TRIED, purpose), find, now_ms, within_s) if found.any else ""
+        return await self._best((found, TRIED, purpose), now_ms, within_s)
 
     async def holds(self, query: str, text: str, *, now_ms: int, within_s: float, purpose: str) -> bool:
         """Tell whether the clicks around speak for the policy's words; not where looking fails or is late."""
@@ -84,20 +74,29 @@ class Lender:
     def _offered(self, query: str) -> Offers:
         return offers(query, self._index, self._settings.serve.lenders)
 
+    async def _best(self, what: tuple[Offers, str, str], now_ms: int, within_s: float) -> str:
+        found, _, purpose = what
+        look = partial(self._search, purpose=purpose)
+
+        async def find() -> str:
+            return (await best([found], look, self._settings))[0]
+
+        return await self._recall(what, find, now_ms, within_s) if found.any else ""
+
     async def _recall(
         self, what: tuple[Offers, str, str], find: Callable[[], Awaitable[str]], now_ms: int, within_s: float
     ) -> str:
-        offered, text, purpose = what
-        asked = (offered.query, text, purpose)
+        about, text, purpose = what
+        asked = (about.query, text, purpose)
         before, found, found_at_ms = self._found.get(asked, (None, "", 0))
-        if before == offered.digest and now_ms - found_at_ms <= self._settings.serve.lists_max_age_s * 1000:
+        if before == about.digest and now_ms - found_at_ms <= self._settings.serve.lists_max_age_s * 1000:
             self._found.move_to_end(asked)
             return found
         if asked not in self._looking and len(self._looking) >= MOST_LOOKING:
             UNLENT.labels(why="busy").inc()
             return ""
         if asked not in self._looking:
-            self._looking[asked] = asyncio.create_task(self._find(asked, offered.digest, find, now_ms))
+            self._looking[asked] = asyncio.create_task(self._find(asked, about.digest, find, now_ms))
         done, _ = await asyncio.wait({task := self._looking[asked]}, timeout=max(0.0, within_s))
         if not done:
             UNLENT.labels(why="late").inc()
