@@ -106,7 +106,7 @@ class World:
     async def judge_moved(self) -> int:
         """Let the verifier judge until nothing has moved, and follow its verdicts; return how many."""
         judged = 0
-        while (done := await self.verifier.step()).n:
+        while (done := await self.verifier.step()).n or done.tried:
             judged += done.n
         await self.index.refresh(self.redis, self._settings.keys)
         return judged

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from agent.lending.offers import DEPTH, Offers, offered, offers
-from agent.lending.terms import SAME, Trial
+from agent.lending.terms import Trial
 from agent.policy.plan import Plan
 from agent.retrieval.results import Results
 from agent.settings import Settings
@@ -25,6 +25,8 @@ class Judged:
     query: str
     near: Sequence[Neighbour]
     """Judged queries around it, none of which took its clicks from its shoppers; the nearest first."""
+    like: tuple[str, ...] = ()
+    """Queries that are no independent witnesses beside it."""
     worth: Callable[[str], float]
     """Share that an object has in what they did, less its share elsewhere."""
     seen: AbstractSet[str] | None = None
@@ -89,14 +91,13 @@ async def attempt(judged: Sequence[Judged], look: Look, settings: Settings) -> l
 
 
 def _trial(judged: Judged, found: Offers, pages: Sequence[Sequence[str]]) -> Trial:
-    like = judged.near[0].verified.query if found.similarity > SAME else ""
     text, claimed = found.best(pages) if pages else ("", 0.0)
     if not text:
-        return Trial(query=judged.query, like=like, similarity=found.similarity)
+        return Trial(query=judged.query, like=judged.like, similarity=found.similarity)
     moved = moves(pages[0], pages[1 + found.texts.index(text)], DEPTH)
     return Trial(
         query=judged.query,
-        like=like,
+        like=judged.like,
         similarity=found.similarity,
         claimed=claimed,
         gain=sum(weight * judged.worth(object_id) for object_id, weight in moved.items()),

@@ -141,8 +141,8 @@ class Chooser:
         return draw_from(piles, pool, self._rng) if piles else None
 
     async def _loan(self, asked: Asked, began_s: float) -> tuple[Rewrite, ...]:
-        """Return what the others would lend: tried out, it tells whether loans pay."""
-        left_s = LEND_SHARE * self._left_s(asked, began_s)
+        """Return what the others would lend, to try it out; further pages go by what the first one found."""
+        left_s = LEND_SHARE * self._left_s(asked, began_s) if asked.first_page else None
         text = await self._lender.offer(
             asked.query, now_ms=asked.now_ms, within_s=left_s, purpose=asked.purpose
         )

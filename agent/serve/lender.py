@@ -24,6 +24,8 @@ REMEMBERED = 20_000
 """Answers that a gateway remembers."""
 MOST_LOOKING = 32
 """Questions that are looked up at a time; the next one is answered as if nobody knew."""
+MOST_TRYING = 8
+"""Of those that are tried out, beside them."""
 TRIED = "\0"
 """In place of the policy's words: the question is what to try out."""
 Question = tuple[str, str, str]
@@ -55,8 +57,11 @@ class Lender:
         found = lendable(self._offered(query), self._index.terms)
         return await self._best((found, "", purpose), now_ms, within_s)
 
-    async def offer(self, query: str, *, now_ms: int, within_s: float, purpose: str) -> str:
-        """Return what the others would lend the query, had nobody asked it, on no terms: to be tried out."""
+    async def offer(self, query: str, *, now_ms: int, within_s: float | None, purpose: str) -> str:
+        """Return what the others would lend the query, had nobody asked it, on no terms: to be tried out.
+
+        ``within_s`` None: only what is remembered.
+        """
         query = normalise(query)
         found = offered(query, None, heard(query, self._index), self._settings.serve.lenders)
         return await self._best((found, TRIED, purpose), now_ms, within_s)
@@ -74,7 +79,7 @@ class Lender:
     def _offered(self, query: str) -> Offers:
         return offers(query, self._index, self._settings.serve.lenders)
 
-    async def _best(self, what: tuple[Offers, str, str], now_ms: int, within_s: float) -> str:
+    async def _best(self, what: tuple[Offers, str, str], now_ms: int, within_s: float | None) -> str:
         found, _, purpose = what
         look = partial(self._search, purpose=purpose)
 
@@ -84,7 +89,11 @@ class Lender:
         return await self._recall(what, find, now_ms, within_s) if found.any else ""
 
     async def _recall(
-        self, what: tuple[Offers, str, str], find: Callable[[], Awaitable[str]], now_ms: int, within_s: float
+        self,
+        what: tuple[Offers, str, str],
+        find: Callable[[], Awaitable[str]],
+        now_ms: int,
+        within_s: float | None,
     ) -> str:
         about, text, purpose = what
         asked = (about.query, text, purpose)
@@ -92,7 +101,9 @@ class Lender:
         if before == about.digest and now_ms - found_at_ms <= self._settings.serve.lists_max_age_s * 1000:
             self._found.move_to_end(asked)
             return found
-        if asked not in self._looking and len(self._looking) >= MOST_LOOKING:
+        if within_s is None:
+            return ""
+        if asked not in self._looking and self._is_busy(text):
             UNLENT.labels(why="busy").inc()
             return ""
         if asked not in self._looking:
@@ -101,6 +112,11 @@ class Lender:
         if not done:
             UNLENT.labels(why="late").inc()
         return task.result() if done else ""
+
+    def _is_busy(self, text: str) -> bool:
+        """Tell whether too much is looked up already; what is only tried out leaves room for the rest."""
+        trying = sum(of == TRIED for _, of, _ in self._looking)
+        return trying >= MOST_TRYING if text == TRIED else len(self._looking) - trying >= MOST_LOOKING
 
     async def _find(
         self, asked: Question, digest: int, find: Callable[[], Awaitable[str]], now_ms: int

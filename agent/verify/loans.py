@@ -16,6 +16,7 @@ import structlog
 from agent.errors import SearchFailed
 from agent.lending import Judged, Trial, attempt, terms_of
 from agent.lending.offers import heard
+from agent.lending.terms import SAME
 from agent.settings import Settings
 from agent.verify.metrics import LOAN_GAIN, LOANS_TRIED, LOANS_UNTRIED
 from agent.verify.prior import Prior
@@ -38,6 +39,10 @@ A_PASS = 8
 """Of them a pass: about as many searches as one judged query in ten needs."""
 STALE = 0.5
 """Of all verdicts, how many may have moved since a trial before it is due again."""
+PATIENCE = 100
+"""Passes after which a query whose search failed is tried again."""
+MOST = 0.9
+"""Of the sample, tried since the start, from which on what they tell replaces what stood before."""
 HASHES = 1 << 30
 NEVER = -1
 
@@ -64,6 +69,8 @@ class Loans:
         self._tried_at: dict[str, int] = {}
         """By query, the state of the index that it was tried on last."""
         self._trials: dict[str, Trial] = {}
+        self._waiting: dict[str, int] = {}
+        """Passes that a query whose search failed waits until it is tried again."""
         self._moved: set[str] = set()
         """Queries of the sample whose own verdict is newer than their trial."""
         self._starting = False
@@ -76,7 +83,7 @@ class Loans:
     def restore(self, written: Mapping[str, Verified], terms: LendingTerms) -> None:
         """Start from what an earlier verifier wrote."""
         self._index, self._sample, self._moved = VerifiedIndex(), {}, set()
-        self._tried_at, self._trials = {}, {}
+        self._tried_at, self._trials, self._waiting = {}, {}, {}
         self._starting = terms.lends and self._settings.serve.lenders > 0
         self._stand(terms)
         self.follow([(name, verdict) for name, verdict in written.items()])
@@ -84,10 +91,10 @@ class Loans:
     def follow(self, changes: Sequence[tuple[str, Verified | None]]) -> None:
         """Take over what was just written; None: withdrawn. A query's own trial counts on, and is due."""
         for name, verdict in changes:
-            self._index.put(name, verdict)
             segment, _, query = name.partition("|")
-            if segment != SEGMENT:
+            if segment != SEGMENT or _says(verdict) == _says(self._index.get(query)):
                 continue
+            self._index.put(name, verdict)
             self._moved.add(query)
             if verdict is not None and verdict.settled and verdict.wanted:
                 self._sample[query] = bucket(query, HASHES, salt="loan")
@@ -106,14 +113,15 @@ class Loans:
         Raises LeaseLostError and redis errors.
         """
         due = self._due() if self._settings.serve.lenders else []
-        if due:
-            at = self._index.puts
-            for trial in await self._attempt(await self._judged(due, prior)):
-                self._trials[trial.query] = trial
-            self._tried_at |= dict.fromkeys(due, at)
-            self._moved -= set(due)
+        trials = await self._attempt(await self._judged(due, prior)) if due else []
+        for trial in trials:
+            self._trials[trial.query] = trial
+            self._tried_at[trial.query] = self._index.puts
+            self._moved.discard(trial.query)
+        self._waiting = {query: left - 1 for query, left in self._waiting.items() if left > 1}
+        self._waiting |= dict.fromkeys(set(due) - {trial.query for trial in trials}, PATIENCE)
         await self._tell()
-        return len(due)
+        return len(trials)
 
     async def _judged(self, queries: Sequence[str], prior: Prior) -> list[Judged]:
         shop = Shop(totals=await self._evidence.totals(), settings=self._settings.feedback)
@@ -123,10 +131,12 @@ class Loans:
         found = []
         for one in await self._evidence.read(queries):
             shown = {d for d, e in one.merged().items() if e.examinations > 0}
+            apart = _apart(one.query, near[one.query], refined)
             found.append(
                 Judged(
                     query=one.query,
-                    near=_apart(one.query, near[one.query], refined),
+                    near=apart,
+                    like=_like(near[one.query], apart),
                     worth=worth_of(one, shop, prior),
                     seen=shown if one.has_impressions else None,
                 )
@@ -134,7 +144,7 @@ class Loans:
         return found
 
     async def _attempt(self, judged: Sequence[Judged]) -> list[Trial]:
-        """Return the trials of those whose searches do not fail: each by itself, where they fail together."""
+        """Return the trials of those whose searches do not fail: each by itself where they fail together."""
         try:
             return await attempt(judged, self._look, self._settings)
         except SearchFailed as error:
@@ -151,13 +161,15 @@ class Loans:
         waiting = [
             (at, order, query)
             for query, order in self._sample.items()
+            if query not in self._waiting
             if (at := self._tried_at.get(query, NEVER)) < stale or at == NEVER or query in self._moved
         ]
         return [query for *_, query in heapq.nsmallest(A_PASS, waiting)]
 
     async def _tell(self) -> None:
         terms = terms_of(self._trials.values(), self.terms)
-        self._starting &= terms.tried < self.terms.tried and len(self._tried_at) < len(self._sample)
+        few = terms.tried < self.terms.tried and len(self._tried_at) < MOST * len(self._sample)
+        self._starting &= few
         if self._starting or terms == self.terms:
             return
         await self._writer.write_terms(terms)
@@ -168,6 +180,18 @@ class Loans:
         LOANS_TRIED.set(terms.tried)
         LOAN_GAIN.labels(bound="mean").set(terms.gain)
         LOAN_GAIN.labels(bound="low").set(terms.low)
+
+
+def _says(verdict: Verified | None) -> tuple[object, ...]:
+    """Return what of a verdict bears on loans."""
+    return (verdict.text, verdict.wanted, verdict.settled) if verdict else ()
+
+
+def _like(near: Sequence[Neighbour], apart: Sequence[Neighbour]) -> tuple[str, ...]:
+    """Return the nearest query, if it is all but the same, and those that share events with this one."""
+    nearest = [n.verified.query for n in near[:1] if n.similarity > SAME]
+    sharing = [n.verified.query for n in near if n not in apart]
+    return tuple(dict.fromkeys([*nearest, *sharing]))
 
 
 def _apart(query: str, near: Iterable[Neighbour], refined: Mapping[str, frozenset[str]]) -> list[Neighbour]:

@@ -39,16 +39,19 @@ class VerdictWriter:
         self._redis = redis
         self._keys = keys
         self._lease = Lease(redis, keys.lease("verifier"), ttl_s=lease_s)
-        self._held_before = False
+        self._newest: int | None = None
+        """Sequence number of what was written last, by us as far as we know."""
         self.retaken = False
-        """Whether the lease had run out in between: another verifier may have acted, and nothing is written
-        until this is taken back."""
+        """Whether another verifier wrote while the lease had run out; nothing is written until this is taken
+        back."""
 
     async def hold(self) -> bool:
         """Take or renew the lease; return whether this verifier acts."""
         held = await self._lease.hold()
-        self.retaken |= held and self._lease.taken and self._held_before
-        self._held_before |= held
+        if held and self._lease.taken:
+            newest = int(await self._redis.get(self._keys.verified_seq()) or 0)
+            self.retaken |= self._newest not in (None, newest)
+            self._newest = newest
         return held
 
     async def release(self) -> None:
@@ -87,6 +90,7 @@ class VerdictWriter:
             return 0
         await self._still_hold()
         newest = int(await self._redis.incrby(self._keys.verified_seq(), len(changes)))
+        self._newest = newest
         await self._commit(changes, newest - len(changes) + 1)
         for _, verdict in changes:
             WRITTEN.labels(kind=_kind(verdict)).inc()
@@ -95,6 +99,7 @@ class VerdictWriter:
     async def write_terms(self, terms: LendingTerms) -> None:
         """Set the terms for lending; raises LeaseLostError, and nothing was written."""
         await self._still_hold()
+        self._newest = int(await self._redis.incr(self._keys.verified_seq()))
         async with self._guarded() as pipe:
             pipe.set(self._keys.lending(), cast("str", msgspec.json.encode(terms)))
 

@@ -8,7 +8,7 @@ all are judged again from time to time, since the catalogue moves without tellin
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from agent.policy.plan import Plan, plan
 from agent.settings import Settings
@@ -50,6 +50,8 @@ class Judged:
     """Queries judged, by how it ended; not those passed over."""
     written: int = 0
     withdrawn: int = 0
+    tried: int = 0
+    """Loans."""
 
 
 class Verifier:
@@ -104,8 +106,7 @@ class Verifier:
             moved = await self._evidence.moved(self._since, self._settings.verify.batch)
             done = await self._judge([(m.segment, m.query) for m in moved], growth=GROWTH)
         self._passed(moved)
-        await self._loans.step(self.prior)
-        return Judged(n=len(moved), reasons=done.reasons, written=done.written, withdrawn=done.withdrawn)
+        return replace(done, n=len(moved), tried=await self._loans.step(self.prior))
 
     async def recheck(self) -> Judged:
         """Judge again a batch of queries whose turn it is, served or not; raises as `step` does."""

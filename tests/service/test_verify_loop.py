@@ -230,6 +230,16 @@ async def test_terms_are_written_by_who_holds_the_lease_alone(shop: Shop) -> Non
         await first.write_terms(LendingTerms())
 
 
+async def test_a_lease_that_ran_out_while_nobody_else_wrote_is_taken_again(shop: Shop) -> None:
+    writer = VerdictWriter(shop.redis, shop.settings.keys, lease_s=0.05)
+    await writer.write([_verdict("a")])
+    await asyncio.sleep(0.1)
+    assert await writer.write([_verdict("b")]) == 2
+    await asyncio.sleep(0.1)
+    await writer.write_terms(LendingTerms())
+    assert not writer.retaken
+
+
 @pytest.mark.parametrize("stored", [None, b"{", b'{"gain":null}', b'{"similarity":"x"}', b"\xff"])
 async def test_terms_that_are_not_there_or_cannot_be_read_lend_nothing_and_stop_nobody(
     shop: Shop, stored: bytes | None

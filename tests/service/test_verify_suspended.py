@@ -11,6 +11,7 @@ from agent.verify.process import AFTER_FAILURE_S, _pass
 from agent.verify.store import VerdictWriter
 from agent.verify.verifier import Judged
 from feedback.keys import Keys
+from feedback.records import LendingTerms
 from feedback.stores import connect
 from feedback.streams import FIELD
 
@@ -20,6 +21,7 @@ class Stuck:
 
     def __init__(self) -> None:
         self.serving, self.prior, self.reasons = 0, Prior(alpha=1.0), Counter[str]()
+        self.terms = LendingTerms()
         self.done: tuple[str, ...] = ()
 
     async def recheck_suspended(self) -> Judged:

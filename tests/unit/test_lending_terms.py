@@ -1,5 +1,6 @@
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -17,7 +18,7 @@ def trials(
     return [
         Trial(
             query=f"{gain} {similarity} {i}",
-            like=f"{gain} {similarity} {i - 1}" if i % size else "",
+            like=(f"{gain} {similarity} {i - 1}",) if i % size else (),
             similarity=similarity,
             claimed=claimed,
             gain=of_group[i // size],
@@ -60,6 +61,14 @@ def test_queries_that_are_alike_are_one_witness() -> None:
     assert apart.gain - apart.low < 0.7 * (alike.gain - alike.low)
 
 
+def test_queries_that_are_like_the_same_one_are_one_witness_whether_it_was_tried_or_not() -> None:
+    around = [replace(one, like=("hub",)) for one in trials(40, 0.3)]
+    hub = Trial(query="hub", similarity=0.5, claimed=0.3, gain=0.3, known=False)
+    assert not terms_of(around).lends
+    assert not terms_of([*around, hub]).lends
+    assert terms_of([replace(one, like=(str(i),)) for i, one in enumerate(around)]).lends
+
+
 def test_a_few_small_gains_that_happen_to_be_the_same_prove_nothing() -> None:
     assert not terms_of(trials(LEAST_CLUSTERS, 0.03, noise=0)).lends
     assert terms_of(trials(LEAST_CLUSTERS, 0.3, noise=0)).lends
@@ -90,6 +99,10 @@ def test_terms_that_stand_go_while_their_mean_gains_and_better_ones_are_not_far(
     assert kept.low < 0 < kept.gain
     assert not terms_of(trials(40, -0.03), standing).lends
     assert not terms_of([], standing).lends
+    few = trials(LEAST_CLUSTERS - 1, 0.5)
+    assert terms_of(few, standing).lends
+    assert not terms_of(few).lends
+    assert not terms_of(few[: LEAST_CLUSTERS // 2 - 1], standing).lends
     wider = terms_of([*trials(40, 0.2), *trials(400, 0.2, similarity=0.25)], standing)
     assert wider.similarity == 0.2
 
@@ -103,7 +116,7 @@ def test_what_is_a_matter_of_luck_is_hardly_ever_taken_for_a_gain(size: int, mos
         return [
             Trial(
                 query=str(i),
-                like=str(i - 1) if i % size else "",
+                like=(str(i - 1),) if i % size else (),
                 similarity=draw.random(),
                 claimed=draw.random() / 2,
                 gain=groups[i // size] + draw.gauss(0, 0.15),

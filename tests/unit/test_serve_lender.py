@@ -8,7 +8,7 @@ from agent.errors import SearchFailed
 from agent.lending import held, lend, offers
 from agent.policy.plan import Plan
 from agent.retrieval.results import Results
-from agent.serve.lender import MOST_LOOKING, Lender
+from agent.serve.lender import MOST_LOOKING, MOST_TRYING, Lender
 from feedback.records import LendingTerms, Verified
 
 RAW = ("r-1", "r-2", "r-3")
@@ -143,6 +143,32 @@ async def test_more_questions_than_can_be_looked_up_at_a_time_are_answered_as_if
     many = [lender.lend(f"red couchh {i}", purpose="search", now_ms=0, within_s=1.0) for i in range(40)]
     lent = await asyncio.gather(*many)
     assert lent.count("") == 40 - MOST_LOOKING
+
+
+async def test_what_is_tried_out_leaves_room_for_those_who_are_lent_something() -> None:
+    index = index_of(asked("red couch", "sofa", RED))
+    shop = Shop(sofa_couch=("red", *RAW))
+    lender = Lender(index, shop, settings_of())
+    shop.takes_s = 0.05
+    trying = [lender.offer(f"red couchh {i}", purpose="search", now_ms=0, within_s=1.0) for i in range(40)]
+    *tried, lent = await asyncio.gather(
+        *trying, lender.lend("red couchh", purpose="search", now_ms=0, within_s=1.0)
+    )
+    assert lent == "sofa red couch"
+    assert sum(bool(text) for text in tried) == MOST_TRYING
+
+
+async def test_what_to_try_out_is_known_to_further_pages_only_if_it_was_to_the_first() -> None:
+    index = index_of(asked("red couch", "sofa", RED), asked("red couchh", "", RED), terms=LendingTerms())
+    lender = Lender(index, shop := Shop(sofa_couch=("red", *RAW)), settings_of())
+
+    async def offered(within_s: float | None) -> str:
+        return await lender.offer("red couchh", purpose="search", now_ms=0, within_s=within_s)
+
+    assert await offered(None) == ""
+    assert not shop.plans
+    assert await offered(1.0) == "sofa red couch"  # on no terms, and though it is judged itself
+    assert await offered(None) == "sofa red couch"
 
 
 async def test_the_policy_s_words_are_held_against_the_same_clicks() -> None:

@@ -53,7 +53,7 @@ async def taught(
             settings,
             clock,
         )
-        while (await verifier.step()).n:
+        while (done := await verifier.step()).n or done.tried:
             pass
         verdicts = VerifiedIndex()
         await verdicts.refresh(redis, settings.keys)
