@@ -180,6 +180,12 @@ def query_field(segment: str, query: str) -> str:
     return f"{segment}|{query}"
 
 
+def of_field(name: str) -> tuple[str, str]:
+    """Return the segment and the query that `query_field` named."""
+    segment, _, query = name.partition("|")
+    return segment, query
+
+
 async def load_decay(redis: Redis, keys: Keys, settings: FeedbackSettings) -> Decay | None:
     """Return the decay that the stored evidence was made with; None before the first record."""
     stored = await redis.get(keys.landmark())
@@ -286,7 +292,7 @@ class EvidenceReader:
 
 
 def _moved(partition: int, name: bytes, seq: float) -> Moved:
-    segment, _, query = name.decode().partition("|")
+    segment, query = of_field(name.decode())
     return Moved(partition=partition, seq=int(seq), segment=segment, query=query)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from redis.asyncio import Redis
 
-from feedback.evidence import query_field
+from feedback.evidence import of_field, query_field
 from feedback.keys import Keys
 from feedback.records import LendingTerms, Verified
 from feedback.text import normalise, trigrams
@@ -95,7 +95,7 @@ class VerifiedIndex:
 
     def _post(self, slot: int, name: str) -> None:
         """Let a query be found by its trigrams, once it has a verdict of its own."""
-        grams = trigrams(name.partition("|")[2])
+        grams = trigrams(of_field(name)[1])
         self._sizes[slot] = len(grams)
         self._arrays.pop("", None)
         for gram in grams:

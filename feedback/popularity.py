@@ -15,7 +15,7 @@ from redis.exceptions import RedisError
 from feedback.clock import Clock
 from feedback.decay import Decay
 from feedback.errors import FeedbackError
-from feedback.evidence import load_decay, query_field
+from feedback.evidence import load_decay, of_field, query_field
 from feedback.keys import Keys
 from feedback.records import Band
 from feedback.settings import FeedbackSettings
@@ -72,7 +72,7 @@ class Popularity:
     async def _look(self, name: str) -> float:
         if self._decay is None:
             self._decay = await load_decay(self._redis, self._keys, self._settings)
-        partition = self._keys.partition_of(name.partition("|")[2])
+        partition = self._keys.partition_of(of_field(name)[1])
         reply = self._redis.hget(self._keys.queries(partition), name)
         stored = await cast("asyncio.Future[bytes | None]", reply)
         return float(stored) * self._decay.factor(self._clock()) if stored and self._decay else 0.0

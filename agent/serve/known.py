@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from agent.serve.metrics import KNOWN_SEQ, REFRESH_FAILURES
 from feedback.errors import Corrupt, FeedbackError
-from feedback.evidence import query_field
+from feedback.evidence import of_field, query_field
 from feedback.keys import Keys
 from feedback.neighbours import VerifiedIndex
 from feedback.records import Manifest, Verified
@@ -71,7 +71,7 @@ class Known:
         self._suspended = {n: seq for n, seq in self._suspended.items() if self._stands(n, seq)}
 
     def _stands(self, name: str, seq: int) -> bool:
-        segment, _, query = name.partition("|")
+        segment, query = of_field(name)
         verdict = self.index.get(query, segment)
         return verdict is not None and verdict.seq == seq
 

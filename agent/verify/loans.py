@@ -25,7 +25,7 @@ from agent.verify.shop import Shop
 from agent.verify.store import VerdictWriter
 from agent.verify.wanted import worth_of
 from feedback.candidates import CandidateReader
-from feedback.evidence import EvidenceReader
+from feedback.evidence import EvidenceReader, of_field
 from feedback.neighbours import Neighbour, VerifiedIndex
 from feedback.records import LendingTerms, Verified
 from feedback.text import bucket
@@ -66,9 +66,8 @@ class Loans:
         self._index = VerifiedIndex()
         self._sample: dict[str, int] = {}
         """Hash of each query of the sample."""
-        self._tried_at: dict[str, int] = {}
-        """By query, the state of the index that it was tried on last."""
-        self._trials: dict[str, Trial] = {}
+        self._tried: dict[str, tuple[int, Trial]] = {}
+        """By query, the state of the index that it was tried on last, and what came of it."""
         self._waiting: dict[str, int] = {}
         """Passes that a query whose search failed waits until it is tried again."""
         self._moved: set[str] = set()
@@ -83,7 +82,7 @@ class Loans:
     def restore(self, written: Mapping[str, Verified], terms: LendingTerms) -> None:
         """Start from what an earlier verifier wrote."""
         self._index, self._sample, self._moved = VerifiedIndex(), {}, set()
-        self._tried_at, self._trials, self._waiting = {}, {}, {}
+        self._tried, self._waiting = {}, {}
         self._starting = terms.lends and self._settings.serve.lenders > 0
         self._stand(terms)
         self.follow([(name, verdict) for name, verdict in written.items()])
@@ -91,7 +90,7 @@ class Loans:
     def follow(self, changes: Sequence[tuple[str, Verified | None]]) -> None:
         """Take over what was just written; None: withdrawn. A query's own trial counts on, and is due."""
         for name, verdict in changes:
-            segment, _, query = name.partition("|")
+            segment, query = of_field(name)
             if segment != SEGMENT or _says(verdict) == _says(self._index.get(query)):
                 continue
             self._index.put(name, verdict)
@@ -103,28 +102,26 @@ class Loans:
         if len(self._sample) > SAMPLE:
             self._sample = dict(heapq.nsmallest(SAMPLE, self._sample.items(), key=lambda item: item[1]))
         self._moved &= self._sample.keys()
-        for gone in self._tried_at.keys() - self._sample.keys():
-            del self._tried_at[gone]
-            self._trials.pop(gone, None)
+        for gone in self._tried.keys() - self._sample.keys():
+            del self._tried[gone]
 
-    async def step(self, prior: Prior) -> int:
+    async def step(self, prior: Prior, shop: Shop | None = None) -> int:
         """Try some of the sample and tell the terms; return how many.
 
-        Raises LeaseLostError and redis errors.
+        The shop is read where the pass has not read it. Raises LeaseLostError and redis errors.
         """
         due = self._due() if self._settings.serve.lenders else []
-        trials = await self._attempt(await self._judged(due, prior)) if due else []
+        trials = await self._attempt(await self._judged(due, prior, shop)) if due else []
         for trial in trials:
-            self._trials[trial.query] = trial
-            self._tried_at[trial.query] = self._index.puts
+            self._tried[trial.query] = (self._index.puts, trial)
             self._moved.discard(trial.query)
         self._waiting = {query: left - 1 for query, left in self._waiting.items() if left > 1}
         self._waiting |= dict.fromkeys(set(due) - {trial.query for trial in trials}, PATIENCE)
         await self._tell()
         return len(trials)
 
-    async def _judged(self, queries: Sequence[str], prior: Prior) -> list[Judged]:
-        shop = Shop(totals=await self._evidence.totals(), settings=self._settings.feedback)
+    async def _judged(self, queries: Sequence[str], prior: Prior, shop: Shop | None) -> list[Judged]:
+        shop = shop or Shop(totals=await self._evidence.totals(), settings=self._settings.feedback)
         near = {query: heard(query, self._index) for query in queries}
         around = (n.verified.query for n in chain.from_iterable(near.values()))
         refined = await self._candidates.refined([*queries, *around])
@@ -162,13 +159,16 @@ class Loans:
             (at, order, query)
             for query, order in self._sample.items()
             if query not in self._waiting
-            if (at := self._tried_at.get(query, NEVER)) < stale or at == NEVER or query in self._moved
+            if (at := self._tried_at(query)) < stale or at == NEVER or query in self._moved
         ]
         return [query for *_, query in heapq.nsmallest(A_PASS, waiting)]
 
+    def _tried_at(self, query: str) -> int:
+        return self._tried[query][0] if query in self._tried else NEVER
+
     async def _tell(self) -> None:
-        terms = terms_of(self._trials.values(), self.terms)
-        few = terms.tried < self.terms.tried and len(self._tried_at) < MOST * len(self._sample)
+        terms = terms_of((trial for _, trial in self._tried.values()), self.terms)
+        few = terms.tried < self.terms.tried and len(self._tried) < MOST * len(self._sample)
         self._starting &= few
         if self._starting or terms == self.terms:
             return

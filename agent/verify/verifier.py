@@ -23,7 +23,7 @@ from agent.verify.store import VerdictWriter
 from agent.verify.wanted import wanted
 from feedback.candidates import Candidate, CandidateReader, pairs
 from feedback.clock import Clock
-from feedback.evidence import EvidenceReader, Moved, QueryEvidence, query_field
+from feedback.evidence import EvidenceReader, Moved, QueryEvidence, of_field, query_field
 from feedback.fingerprint import fingerprint
 from feedback.records import LendingTerms, Verified
 
@@ -76,6 +76,8 @@ class Verifier:
         self._standings = Standings()
         self._loans = Loans(evidence, candidates, catalogue, writer, settings)
         self._restored = False
+        self._shop: Shop | None = None
+        """As this pass read it; None before."""
         self._told = VerdictWriter.FIRST
         self._sample: dict[str, Observed] = {}
         self._fitted_on = 0
@@ -102,11 +104,12 @@ class Verifier:
         """
         if not await self._acts():
             return Judged()
+        self._shop = None
         with PASS_SECONDS.time():
             moved = await self._evidence.moved(self._since, self._settings.verify.batch)
             done = await self._judge([(m.segment, m.query) for m in moved], growth=GROWTH)
         self._passed(moved)
-        return replace(done, n=len(moved), tried=await self._loans.step(self.prior))
+        return replace(done, n=len(moved), tried=await self._loans.step(self.prior, self._shop))
 
     async def recheck(self) -> Judged:
         """Judge again a batch of queries whose turn it is, served or not; raises as `step` does."""
@@ -115,14 +118,14 @@ class Verifier:
         now_ms, limit = self._clock(), self._settings.verify.batch
         served_ms, silent_ms = now_ms - int(RECHECK_S * 1000), now_ms - int(SILENT_RECHECK_S * 1000)
         names = self._standings.stalest(served_ms, silent_ms, limit)
-        return await self._judge([_split(name) for name in names], growth=0.0)
+        return await self._judge([of_field(name) for name in names], growth=0.0)
 
     async def recheck_suspended(self) -> Judged:
         """Judge again the served queries whose pages the gateway saw changed; raises as `step` does."""
         if not await self._acts():
             return Judged()
         told, names = await self._writer.suspended(self._told, self._settings.verify.batch)
-        served = [_split(name) for name in names if self._standings.serves(name)]
+        served = [of_field(name) for name in names if self._standings.serves(name)]
         done = await self._judge(served, growth=0.0)
         self._told = told
         return done
@@ -152,7 +155,7 @@ class Verifier:
         plans = [self._plans(e, candidates) for e, candidates in zip(evidence, found, strict=True)]
         depth = self._settings.verify.depth
         pages = await pages_by_query(self._catalogue, [list(p) for p in plans], size=depth)
-        shop = Shop(totals=await self._evidence.totals(), settings=self._settings.feedback)
+        self._shop = shop = Shop(totals=await self._evidence.totals(), settings=self._settings.feedback)
         searched = [(e, p, page) for e, p, page in zip(evidence, plans, pages, strict=True) if page]
         observed = [_observed(e, page) for e, _, page in searched]
         self._learn_prior(observed, shop)
@@ -284,8 +287,3 @@ def _amount(evidence: QueryEvidence) -> float:
 
 def _name(evidence: QueryEvidence) -> str:
     return query_field(evidence.segment, evidence.query)
-
-
-def _split(name: str) -> tuple[str, str]:
-    segment, _, query = name.partition("|")
-    return segment, query

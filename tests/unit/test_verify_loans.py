@@ -213,9 +213,9 @@ async def test_no_query_waits_for_ever_while_others_move_in_every_pass() -> None
     asked: set[str] = set()
     attempt = world.loans._judged
 
-    async def seen(queries: Sequence[str], prior: Prior) -> object:
+    async def seen(queries: Sequence[str], prior: Prior, shop: object) -> object:
         asked.update(queries)
-        return await attempt(queries, prior)
+        return await attempt(queries, prior, shop)  # type: ignore[arg-type]
 
     world.loans._judged = seen  # type: ignore[method-assign,assignment]
     for n in range(10):
@@ -234,7 +234,7 @@ async def test_the_sample_is_bounded_and_forgets_whom_nobody_knows_any_more() ->
     world.loans.follow([(name, None) for name, _ in couches(40)])
     await world.step()
     assert world.loans.terms == LendingTerms()
-    assert not world.loans._trials
+    assert not world.loans._tried
 
 
 async def test_other_segments_are_not_served_and_tell_nothing() -> None:
