@@ -2,7 +2,8 @@
 
 Guarantees: every entry is applied once, whatever dies when; a partition has one owner at a time; an entry
 that cannot be read is set aside and holds nothing up. A collector takes the partitions that nobody holds, so
-that another one takes over a dead one's after ``settings.lease_s``.
+that another one takes over a dead one's after ``settings.lease_s``, and lets go of those that an erasure
+wants.
 """
 
 import asyncio
@@ -107,7 +108,7 @@ class Collector:
         metrics.PARTITIONS.set(0)
 
     async def _own(self, partition: Partition) -> bool:
-        held = await partition.lease.hold()
+        held = await partition.hold()
         if partition.lease.taken:
             self._clean.discard(partition.number)
             await partition.ensure_groups()

@@ -1,8 +1,8 @@
 """All Redis keys: family, owner, bound, time to live. Nobody else spells a key.
 
-Exactly one kind of process writes a family (*). The tag ``{tenant:p}`` keeps a partition's streams, dedupe,
-join and evidence in one slot, so that a batch's effect and its acknowledgement are one transaction. The
-partition follows from the normalised query and stands at the head of ``query_id``.
+Exactly one kind of process writes a family, but for (*). The tag ``{tenant:p}`` keeps a partition's streams,
+dedupe, join and evidence in one slot, so that a batch's effect and its acknowledgement are one transaction.
+The partition follows from the normalised query and stands at the head of ``query_id``.
 
 State URL (no eviction)                       writer      bound                     time to live
   unseen:{t:p}:impressions         stream     gateway     settings.stream_maxlen    until read
@@ -25,6 +25,7 @@ State URL (no eviction)                       writer      bound                 
   unseen:{t:p}:objects             hash       collector   objects seen in p         -
   unseen:{t:p}:counts              hash       collector   reasons                   -
   unseen:{t:p}:lease:collector     string     collector   1                         lease
+  unseen:{t:p}:erasing             string     eraser      1                         30 s
   unseen:{t}:landmark              string     collector   1                         -
   unseen:{t}:examination           string     collector   1                         -
   unseen:{t}:verified              hash       verifier    one a query               -
@@ -32,10 +33,19 @@ State URL (no eviction)                       writer      bound                 
   unseen:{t}:verified:seq          string     verifier    1                         -
   unseen:{t}:lending               string     verifier    1                         -
   unseen:{t}:suspended             stream     gateway     1,000 entries             -
-  unseen:{t}:version:seq           string     learner     1                         -
-  unseen:{t}:version:<n>           string     learner     settings.keep_versions    -
-  unseen:{t}:stable                string     learner     1                         -
+  unseen:{t}:version:seq           string     learner*    1                         -
+  unseen:{t}:version:<n>           string     learner*    settings.keep_versions    -
+  unseen:{t}:standings             hash       release     settings.keep_versions    -
+  unseen:{t}:stable                string     release     1                         -
+  unseen:{t}:trial                 string     release     1                         -
+  unseen:{t}:outcomes              hash       release     one a trial               since the anchor, a month
   unseen:{t}:revoked               set        release     versions                  -
+  unseen:{t}:judged                string     release     1                         -
+  unseen:{t}:paused                hash       release     learning, releases        -
+  unseen:{t}:rewind                string     release     1                         -
+  unseen:{t}:audit                 stream     release     10,000 entries            -
+  unseen:{t}:erasure               string     eraser      1                         until it is finished
+  unseen:{t}:served:<n>            hash       gateway     two arms' counts          2 days
   unseen:{t}:lease:<role>          string     role        1                         lease
   unseen:{t}:vitals:<process>      hash       process     its own figures           60 s
 
@@ -43,7 +53,11 @@ Cache URL (time to live, least recently used out first)
   unseen:{t:p}:rewrite:<...>       string     rewriter    1 KiB                     settings.cache_ttl_s
   unseen:{t:p}:pool:<...>          string     rewriter    4 KiB                     settings.cache_ttl_s
 
-(*) ``learner`` holds the first gate too: the release process takes ``stable`` over when it stands alone.
+(*) whoever makes a version takes its number by INCR and writes its manifest once: the learner what it
+learned, the release process an older adapter under a new number. ``release`` is the release process and the
+commands of an operator, which write through `agent.weights.registry` alone. ``eraser`` is the command that
+forgets a client (`feedback.erasing`): while it holds a partition's collector lease it writes all that the
+collector writes, and when it has done so it asks the learner to go back (``rewind``) and says it (``audit``).
 """
 
 import secrets
@@ -74,7 +88,7 @@ class Keys:
             return None
         return int(head) if int(head) < self.partitions else None
 
-    def _p(self, partition: int, rest: str) -> str:
+    def _p(self, partition: int | str, rest: str) -> str:
         return f"unseen:{{{self.tenant}:{partition}}}:{rest}"
 
     def _t(self, rest: str) -> str:
@@ -160,8 +174,25 @@ class Keys:
         """Who owns the partition."""
         return self._p(partition, "lease:collector")
 
+    def erasing(self, partition: int) -> str:
+        """Stands while an erasure wants the partition: its collector lets go of it."""
+        return self._p(partition, "erasing")
+
+    def joins(self) -> str:
+        """Pattern of the hashes of all pages of all partitions."""
+        return self._p("*", "join:*")
+
+    def ledgers(self) -> str:
+        """Pattern of all partitions' days of the ledger."""
+        return self._p("*", "ledger:*")
+
+    @staticmethod
+    def partition_in_key(key: str) -> int:
+        """Return the partition of a key that has one."""
+        return int(key.partition("}")[0].rpartition(":")[2])
+
     def lease(self, role: str) -> str:
-        """Who acts as verifier, learner or release."""
+        """Who acts as verifier, learner, release or erasure."""
         return self._t(f"lease:{role}")
 
     def landmark(self) -> str:
@@ -200,6 +231,42 @@ class Keys:
         """A version's Manifest."""
         return self._t(f"version:{version}")
 
+    def standings(self) -> str:
+        """Hash of version -> Standing."""
+        return self._t("standings")
+
+    def trial(self) -> str:
+        """The Trial that runs; absent where none does."""
+        return self._t("trial")
+
+    def outcomes(self) -> str:
+        """Hash of version -> Outcome."""
+        return self._t("outcomes")
+
+    def judged(self) -> str:
+        """By partition, the ledger's last row that the last verdict of the gate rests on."""
+        return self._t("judged")
+
+    def paused(self) -> str:
+        """Hash: ``learning`` or ``releases`` -> Pause."""
+        return self._t("paused")
+
+    def rewind(self) -> str:
+        """The newest Rewind."""
+        return self._t("rewind")
+
+    def audit(self) -> str:
+        """Stream of AuditEntry."""
+        return self._t("audit")
+
+    def erasure(self) -> str:
+        """Forgetting: an erasure began, and its Rewind is still to be written."""
+        return self._t("erasure")
+
+    def served(self, version: int) -> str:
+        """Hash ``arm|what`` -> count, while the version is on trial: how its answers went."""
+        return self._t(f"served:{version}")
+
     def stable(self) -> str:
         """The number of the version that serves."""
         return self._t("stable")
@@ -212,9 +279,12 @@ class Keys:
         """Hash of a process's own figures, for the live view."""
         return self._t(f"vitals:{process}")
 
-    def rewrite(self, query: str, *, template: str, segment: str, history: str = "-") -> str:
-        """The policy's cached rewrite (CachedRewrite)."""
-        return self._p(self.partition_of(query), f"rewrite:{template}:{segment}:{history}:{digest(query)}")
+    def rewrite(self, query: str, *, template: str, segment: str, history: str = "-", canary: int = 0) -> str:
+        """The policy's cached rewrite (CachedRewrite); of the version on trial where one is given."""
+        by = f"{canary}:" if canary else ""
+        return self._p(
+            self.partition_of(query), f"rewrite:{template}:{segment}:{history}:{by}{digest(query)}"
+        )
 
     def pool(self, query: str, *, template: str, segment: str) -> str:
         """Samples made ahead for the explore arm (SamplePool)."""

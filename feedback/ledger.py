@@ -55,6 +55,16 @@ class LedgerRow(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     band: Band | None = None
     chance: float = 0.0
     """Of a page: see Impression."""
+    query_id: str = ""
+    """Of the page, on its actions' rows too."""
+    event_id: str = ""
+    """Of an action or a refinement."""
+    version: int = 0
+    """Of the policy whose words made the page; 0 where none did."""
+    trial: int = 0
+    """Of the page, on its actions' rows too: see Impression."""
+    aside: bool = False
+    """Of a page: see Impression."""
     text: str = ""
     """What a refinement typed next."""
     clicked: str = ""
@@ -74,6 +84,11 @@ def day_of(at_ms: int) -> str:
 def is_rewritten(page: Impression) -> bool:
     """Return whether a rewrite made the page: an empty one is the raw query."""
     return page.rung is not Rung.RAW and (page.rewrite is None or bool(page.rewrite.text))
+
+
+def version_of(page: Impression) -> int:
+    """Return the version of the policy whose words made the page; 0 where none did."""
+    return page.rewrite.version if page.rewrite and is_rewritten(page) else 0
 
 
 def rows(joined: Joined) -> Iterator[LedgerRow]:
@@ -96,6 +111,10 @@ def _of_page(page: Impression) -> LedgerRow:
         object_ids=page.object_ids,
         band=page.band,
         chance=page.chance,
+        query_id=page.query_id,
+        version=version_of(page),
+        trial=page.trial,
+        aside=page.aside,
     )
 
 
@@ -116,6 +135,10 @@ def _of_action(acted: Acted) -> LedgerRow:
         rank=acted.rank,
         value_minor=event.value_minor,
         unshaped=is_unshaped(page, event),
+        query_id=event.query_id,
+        event_id=event.event_id,
+        version=version_of(page) if page else 0,
+        trial=page.trial if page else 0,
     )
 
 
@@ -131,6 +154,7 @@ def _of_refinement(refined: Refinement) -> LedgerRow:
         text=normalise(refined.refined_query),
         object_ids=refined.shown,
         clicked=refined.object_id,
+        event_id=refined.refinement_id,
     )
 
 

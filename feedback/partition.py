@@ -69,6 +69,13 @@ class Partition:
             "refinements": keys.refinements(number),
         }
 
+    async def hold(self) -> bool:
+        """Take the lease or renew it; let go of it where an erasure wants the partition."""
+        if await self._redis.exists(self._keys.erasing(self.number)):
+            await self.lease.release()
+            return False
+        return await self.lease.hold()
+
     async def ensure_groups(self) -> None:
         """Make the streams and their consumer group, where they are not there."""
         for stream in self.streams.values():
@@ -142,7 +149,7 @@ class Partition:
             replies = await pipe.execute()
         for i, key in bounded.items():
             if replies[i] > 0:
-                await self._prune(key, effects.added.bounds[key])
+                await self.prune(key, effects.added.bounds[key])
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Pipeline]:
@@ -161,7 +168,7 @@ class Partition:
             except WatchError as error:
                 raise Deposed(f"partition {self.number} changed its owner") from error
 
-    async def _prune(self, key: str, bound: int) -> None:
+    async def prune(self, key: str, bound: int) -> None:
         """Drop the lightest members of a hash that has more than its bound."""
         if await self._redis.hlen(key) > bound:
             fields = lightest(cast("dict[bytes, bytes]", await self._redis.hgetall(key)), bound)

@@ -130,8 +130,12 @@ class Impression(msgspec.Struct, frozen=True, kw_only=True):
     """That this page would explore, of a client outside holdback; 0 where nothing was to be decided."""
     draw: Draw | None = None
     """Only where the explore arm drew."""
+    aside: bool = False
+    """Of holdback: in another arm this page would have explored, so it has no like among their pages."""
     purpose: str = "search"
     application: str = ""
+    trial: int = 0
+    """The version on trial when this was shown, where its page and the serving version's differ; else 0."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -306,24 +310,9 @@ class CachedRewrite(msgspec.Struct, frozen=True, kw_only=True):
     """Verified sequence number at which the prompt's neighbours were drawn."""
 
 
-class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """A version of the policy's weights. It exists once this stands in the registry."""
+class Forgetting(msgspec.Struct, frozen=True, kw_only=True):
+    """An erasure began: what its rows taught is to be undone, whoever finishes it. Names no client."""
 
     schema: int = 1
-    version: int
-    parent: int
-    base_model: str
-    prompt_version: str
-    uri: str
-    """Where the adapter lies (safetensors)."""
-    sha256: str
-    n_bytes: int
-    made_at_ms: int
-    steps: int
-    """Optimiser steps since the base model."""
-    evidence_seq: dict[str, int] = {}
-    """Newest evidence per partition that it has learned from."""
-    newest_click_at_ms: int = 0
-    """Time of the newest click that it has learned from."""
-    gate: dict[str, float] = {}
-    verdict: str = ""
+    first: dict[str, str]
+    """By partition, the stream id of the first row that goes."""

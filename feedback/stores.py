@@ -50,14 +50,19 @@ class Lease:
 
     async def hold(self) -> bool:
         """Take the lease or renew it; return whether it is ours now."""
-        if await self._call(RENEW, str(self._ttl_ms)):
+        if await self.renew():
             self.taken = False
             return True
         self.taken = bool(await self._redis.set(self.key, self.token, nx=True, px=self._ttl_ms))
         return self.taken
 
+    async def renew(self) -> bool:
+        """Keep it, if it is still ours; return whether it is."""
+        return bool(await self._call(RENEW, str(self._ttl_ms)))
+
     async def release(self) -> None:
         """Give it back, if it is still ours."""
+        self.taken = False
         await self._call(RELEASE)
 
     async def _call(self, script: str, *args: str) -> int:

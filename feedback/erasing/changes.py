@@ -1,0 +1,89 @@
+"""The commands of the one transaction that takes a client out of a partition."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from redis.asyncio.client import Pipeline
+
+from feedback.commit import GROUP
+from feedback.erasing.refold import as_stored
+from feedback.erasing.traces import Traces
+from feedback.keys import Keys
+
+AT_ONCE = 1000
+"""Arguments of one command, so that none holds the server for long."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Changes:
+    """What the evidence becomes."""
+
+    values: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """Key -> field -> value; 0: the field goes."""
+    bounds: Mapping[str, int] = field(default_factory=dict)
+    """Key -> how many members its hash may hold."""
+    moved: Mapping[str, bool] = field(default_factory=dict)
+    """``segment|query`` of the touched queries; False: nothing is left of it, and nothing rests on it."""
+    seq: int = 0
+    """Of the partition before."""
+
+
+def queue(pipe: Pipeline, keys: Keys, p: int, traces: Traces, changes: Changes) -> None:
+    """Put everything into a pipeline."""
+    for key, values in changes.values.items():
+        _write(pipe, key, values)
+    _move(pipe, keys, p, changes)
+    _entries(pipe, keys, p, traces)
+    _pages(pipe, keys, p, traces)
+
+
+def _write(pipe: Pipeline, key: str, values: Mapping[str, float]) -> None:
+    kept = [(name, as_stored(value)) for name, value in values.items() if value]
+    for some in _some(kept):
+        pipe.hset(key, mapping=dict(some))
+    for gone in _some([name for name, value in values.items() if not value]):
+        pipe.hdel(key, *gone)
+
+
+def _move(pipe: Pipeline, keys: Keys, p: int, changes: Changes) -> None:
+    """Give the touched queries new sequence numbers, so that verifier and learner look at them again."""
+    again = [name for name, stays in changes.moved.items() if stays]
+    gone = [name for name, stays in changes.moved.items() if not stays]
+    if again:
+        numbered = {name: changes.seq + i for i, name in enumerate(again, start=1)}
+        pipe.zadd(keys.moved(p), numbered)
+        pipe.hset(keys.counts(p), "seq", str(max(numbered.values())))
+    for some in _some(gone):
+        pipe.zrem(keys.moved(p), *some)
+
+
+def _entries(pipe: Pipeline, keys: Keys, p: int, traces: Traces) -> None:
+    for stream, ids in traces.unread.items():
+        for some in _some(ids):
+            pipe.xack(stream, GROUP, *some)  # else the next owner finds an empty entry pending
+            pipe.xdel(stream, *some)
+    streams = {keys.dead(p): traces.dead, keys.explored(p): traces.explored, **traces.row_ids}
+    for stream, ids in streams.items():
+        for some in _some(ids):
+            pipe.xdel(stream, *some)
+    if traces.spent:
+        pipe.unlink(*traces.spent)
+
+
+def _pages(pipe: Pipeline, keys: Keys, p: int, traces: Traces) -> None:
+    for some in _some(traces.joins):
+        pipe.unlink(*(keys.join(p, query_id) for query_id in some))
+        pipe.zrem(keys.waiting(p), *some)
+    for query_id, fields in traces.waiting.items():
+        pipe.hdel(keys.join(p, query_id), *fields)
+    for some in _some(sorted(traces.pages)):
+        pipe.zrem(keys.exploring(p), *some)
+    for ids in _some(traces.seen):
+        pipe.zrem(keys.seen(p), *ids)
+
+
+def _some(many: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(many), AT_ONCE):
+        yield many[start : start + AT_ONCE]
