@@ -2,6 +2,7 @@
 
 AgentError
 ├── Transient            try again: OpenSearch, Redis or a replica is away or slow
+│   ├── NotHeld          a replica has not taken the version up that it is asked for
 │   ├── SearchFailed     a search got no answer; never a reward, never an empty page
 │   └── RunnerLost       a remote environment runner gave no answer; yields no episode
 ├── Permanent            set aside: a bad catalogue line, an unknown model
@@ -21,6 +22,10 @@ class Transient(AgentError):  # noqa: N818 - the name says who must act
 
 class SearchFailed(Transient):
     """OpenSearch gave no answer; yields no episode and no verdict."""
+
+
+class NotHeld(Transient):
+    """The replica does not hold the version: it takes it up in a moment, or will not."""
 
 
 class RunnerLost(Transient):

@@ -187,8 +187,6 @@ class LearnerSettings(Section):
     """Groups of own samples that it is measured on."""
     max_divergence: float = Field(6.0, gt=0)
     """Nats a token from the base model, above which the adapter is scaled back towards it."""
-    gate_queries: int = Field(24, ge=1)
-    """Held-back queries that a candidate version is judged on."""
     lease_s: float = Field(30.0, gt=0)
     """How long a dead learner keeps its lease."""
     idle_s: float = Field(0.5, gt=0)
@@ -197,6 +195,10 @@ class LearnerSettings(Section):
     """Updates between two candidate versions."""
     held_back_share: float = Field(0.1, ge=0, lt=1)
     """Of the query clusters: the gate's, kept out of learning."""
+    keep_checkpoints: int = Field(8, ge=2)
+    """The newest two, and older ones of versions that are still known, spread over time: to go back to."""
+    keep_batches: int = Field(2000, ge=0)
+    """Newest steps whose batch is kept, so that they can be made again; 0 keeps none."""
     nice: int = Field(19, ge=0, le=19)
     threads: int = Field(1, ge=1)
     learners: int = Field(0, ge=0)
@@ -208,20 +210,89 @@ class LearnerSettings(Section):
 
 
 class ReleaseSettings(Section):
-    """The gate."""
+    """The gate, trials, what is kept."""
 
-    margin: float = Field(0.01, ge=0)
+    gate_margin: float = Field(0.01, ge=0)
     """A version may be so much worse than the serving one on held-back clusters (DCG)."""
+    gate_queries: int = Field(48, ge=1)
+    """Held-back queries that a version answers to be judged."""
     min_queries: int = Field(8, ge=1)
-    """Held-back queries below which the gate checks only soundness."""
+    """Of those with new clicks, that a verdict waits for."""
+    gate_clicks: int = Field(50, ge=0)
+    """Clicks on held-back queries, after a version's evidence window and after the last verdict, that a
+    verdict waits for. 0: it waits for nothing and judges by all evidence there is."""
+    max_harm_rate: float = Field(0.25, gt=0, le=1)
+    """Held-back queries on which a version may be worse than raw, as a share."""
+    max_words: float = Field(6.0, gt=0)
+    """Mean words of a rewrite, above which a version is ill."""
+    max_repeated: float = Field(0.1, ge=0, le=1)
+    """Words of rewrites that only repeat the query or themselves, as a share."""
+    max_same: float = Field(0.3, gt=0, le=1)
+    """Rewrites that hold one and the same word, as a share of those that are not empty."""
+    max_odd: float = Field(0.05, ge=0, le=1)
+    """Words of rewrites that are none (symbols, emojis, strings without a vowel), as a share."""
+    max_silence_jump: float = Field(0.4, gt=0, le=1)
+    """By which the share of empty rewrites may rise or fall against the serving version."""
+    max_divergence: float = Field(8.0, gt=0)
+    """Nats a token from the base model."""
+    max_norm_ratio: float = Field(20.0, gt=0)
+    """Of the adapter's norm to that of a fresh one."""
+    max_answer_s: float = Field(5.0, gt=0)
+    """To write a batch of rewrites, as a replica does."""
+    min_slope: float = Field(0.6, ge=0, le=1)
+    """Of realised on predicted gain, below which a version is ill."""
+    canary_share: float = Field(0.05, gt=0, le=0.5)
+    """Of the clients outside holdback who get a version on trial."""
+    trial_every_s: float = Field(3600, ge=0)
+    """Between the beginnings of two trials, at least."""
+    trial_s: float = Field(86_400, gt=0)
+    """After which a trial ends, whatever is known."""
+    trial_pages: int = Field(0, ge=0)
+    """Canary pages that differ after which it ends too; 0: time alone ends it."""
+    trial_margin: float = Field(0.05, gt=0, lt=1)
+    """Of clicks, that a version may cost at most to be promoted before its time is over."""
+    limit_margin: float = Field(0.10, gt=0, lt=1)
+    """The same once its time is over."""
+    harm_alpha: float = Field(0.03, gt=0, lt=1)
+    """Chance that a harmless version is rolled back by its trial, and as much by its check, however often it
+    is looked at. A bound that clients who come back make generous: 2 of 1,000 simulated harmless versions are
+    rolled back by their trials (1 at .01, 4 at .05), and a loss of 30 % of clicks at a click rate of .1 shows
+    in 1,150 canary pages in the median (1,400 at .01)."""
+    promote_alpha: float = Field(0.05, gt=0, lt=1)
+    """Chance that one worse than the margin is promoted, however often it is looked at."""
+    check_promotions: bool = True
+    """Keep the version before on a few clients after a promotion, and measure the new one by them again."""
+    min_clients: int = Field(30, ge=2)
+    """In each arm, with a page that differs, below which nothing is decided."""
+    purchase_age_s: float = Field(6 * 3600, gt=0)
+    """Age at which a trial's pages count their purchases; shorter than the trial."""
+    loss_budget: float = Field(0.02, gt=0, lt=1)
+    """Of a month's clicks, that releases may cost by their own measurement before they stop."""
+    anchor_s: float = Field(7 * 86_400, gt=0)
+    """Age from which a version that served is what promotions are held against."""
     keep_versions: int = Field(20, ge=2)
+    """The newest ones; what serves, is on trial, or is needed by these stays too."""
+    after_rollback: Literal["continue", "stop"] = "continue"
+    """What the learner does when the version that it comes from was rolled back: go on from the one that
+    serves, or stop until it is resumed."""
+    lease_s: float = Field(15.0, gt=0)
+    """How long a dead release process keeps its lease."""
+    poll_s: float = Field(1.0, gt=0)
+    """Between two looks."""
+
+    @model_validator(mode="after")
+    def _purchases_come_in_time(self) -> Self:
+        if self.purchase_age_s >= self.trial_s:
+            raise ValueError("purchase_age_s must be below trial_s: else no purchase of a trial ever counts")
+        return self
 
 
 class WeightsSettings(Section):
     """Where adapters lie."""
 
     folder: str = ""
-    """Empty: ``weights`` in the data folder."""
+    """A folder, or a URL that all processes reach: ``file:///folder``, ``s3://bucket/prefix`` (needs s3fs),
+    ``gs://…`` (gcsfs), ``abfs://…`` (adlfs). Empty: ``weights`` in the data folder."""
 
 
 class LogSettings(Section):

@@ -67,9 +67,9 @@ class Settings(BaseSettings):
         return Keys(tenant=self.tenant, partitions=self.redis.partitions)
 
     @property
-    def weights_dir(self) -> Path:
-        """The folder of adapters."""
-        return Path(self.weights.folder) if self.weights.folder else self.data_dir / "weights"
+    def weights_dir(self) -> Path | str:
+        """The folder or URL of adapters."""
+        return self.weights.folder or self.data_dir / "weights"
 
     @classmethod
     @override

@@ -18,6 +18,7 @@ class Base:
     """A frozen model with its tokenizer."""
 
     name: str
+    """With its revision, where it has one."""
     lm: Any
     tokenizer: Tokenizer
 
@@ -45,4 +46,6 @@ def _of_hub(source: str, dtype: torch.dtype, *, name: str) -> Base:
         lm = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, local_files_only=local)
     except (OSError, ValueError) as error:
         raise Permanent(f"policy: cannot load the model {source!r}: {error}") from error
-    return Base(name=name, lm=lm.eval(), tokenizer=HubTokenizer(tokenizer))
+    revision = getattr(lm.config, "_commit_hash", None)  # of the hub's repository; a folder has none
+    named = f"{name}@{revision[:12]}" if revision else name
+    return Base(name=named, lm=lm.eval(), tokenizer=HubTokenizer(tokenizer))

@@ -124,6 +124,11 @@ class Frozen:
         while self._n_kept > KEPT_TOKENS:
             self._n_kept -= len(self._kept.popitem(last=False)[1])
 
+    def forget(self) -> None:
+        """Drop what was kept of texts, so that what is kept from now on follows from what comes."""
+        self._kept.clear()
+        self._n_kept = 0
+
     def hidden(self, packed: Packed) -> Float[Tensor, "rows width hidden"]:
         """Return the last layer's outputs, with gradients; those of padding mean nothing."""
         if self._agrees is None:

@@ -56,8 +56,8 @@ def trained(lm: nn.Module) -> dict[str, nn.Parameter]:
     return {name.replace(f".{ADAPTER}.", "."): p for name, p in named if p.requires_grad}
 
 
-def copy_in(lm: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Copy the tensors into the model's adapter, all or none.
+def check(lm: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Refuse tensors that cannot be the model's adapter.
 
     Raises:
         BadWeights: names or shapes differ, or a value is not finite.
@@ -71,6 +71,21 @@ def copy_in(lm: nn.Module, state: Mapping[str, Tensor]) -> None:
             raise BadWeights(f"adapter: {name} is {tuple(tensor.shape)}, not {tuple(own[name].shape)}")
         if not bool(torch.isfinite(tensor).all()):
             raise BadWeights(f"adapter: {name} is not finite")
-    with torch.no_grad():
-        for name, tensor in state.items():
-            own[name].copy_(tensor)
+
+
+@torch.no_grad()
+def write(lm: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Copy checked tensors into the model's adapter."""
+    own = trained(lm)
+    for name, tensor in state.items():
+        own[name].copy_(tensor)
+
+
+def copy_in(lm: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Copy the tensors into the model's adapter, all or none.
+
+    Raises:
+        BadWeights: names or shapes differ, or a value is not finite.
+    """
+    check(lm, state)
+    write(lm, state)

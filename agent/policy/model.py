@@ -5,6 +5,7 @@ included, no top-k, no top-p). Not thread safe: one compute thread owns it.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import torch
@@ -23,6 +24,16 @@ from feedback.records import Form, Rewrite
 
 ROWS = 32
 """Prompts that are sampled at once; more only cost memory."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """An adapter on the model's device, in use or not."""
+
+    version: int
+    state: Mapping[str, Tensor]
+    prefixes: dict[Form, Any] = field(default_factory=dict)
+    """Keys and values of the prefixes under these weights, as far as they were needed."""
 
 
 class Policy:
@@ -104,6 +115,16 @@ class Policy:
         if self.device.type == "cpu" and len(stack) > self.settings.lora_layers:
             self._frozen = Frozen(self.lm, stack, self.settings.lora_layers)
 
+    @property
+    def keeps(self) -> bool:
+        """Whether scores depend, in their last bits, on what was sampled and scored before."""
+        return self._frozen is not None
+
+    def forget(self) -> None:
+        """Drop what is kept of texts: scores then depend on nothing that came before."""
+        if self._frozen is not None:
+            self._frozen.forget()
+
     def adapter_state(self) -> dict[str, Tensor]:
         """Return a copy of the trained tensors by stable names, on the CPU."""
         return {name: p.detach().cpu().clone() for name, p in lora.trained(self.lm).items()}
@@ -117,9 +138,31 @@ class Policy:
         lora.copy_in(self.lm, state)
         self.version = version
 
+    @torch.no_grad()
+    def held(self, state: Mapping[str, Tensor], version: int) -> Held:
+        """Return a copy of the tensors to switch to; the model goes on as it is.
+
+        Raises:
+            BadWeights: names or shapes differ, or a value is not finite.
+        """
+        lora.check(self.lm, state)
+        own = lora.trained(self.lm)
+        copies = {name: torch.empty_like(own[name]).copy_(tensor) for name, tensor in state.items()}
+        return Held(version=version, state=copies)
+
+    def switch(self, held: Held) -> None:
+        """Go on with another adapter, and with what was computed under it; takes milliseconds."""
+        lora.write(self.lm, held.state)
+        self.version = held.version
+        self._prefixes, self._prefixes_of = held.prefixes, self._written()
+
+    def _written(self) -> tuple[int, ...]:
+        """Return how often each weight was written to, by torch's own counters."""
+        return tuple(p._version for p in lora.trained(self.lm).values())  # noqa: SLF001 - has no other name
+
     def _prefix(self, form: Form) -> Any:  # noqa: ANN401
         """Return the prefix' keys and values, computed anew when any weight was written to."""
-        written = tuple(p._version for p in lora.trained(self.lm).values())  # noqa: SLF001 - torch's write counter
+        written = self._written()
         if written != self._prefixes_of:
             self._prefixes, self._prefixes_of = {}, written
         if form not in self._prefixes:

@@ -1,14 +1,11 @@
 """Adapters as safetensors files that are whole or not there.
 
-Guarantees that a file under its final name is complete and on disk (temporary file, fsync, rename, fsync of
-the folder), and that what is loaded is what the manifest says, checked before a byte of it is used. Says
-nothing about which version serves: that is the registry's business.
+Guarantees that a file under its final name is complete and durable, in a folder and behind a URL alike, and
+that what is loaded is what the manifest says, checked before a byte of it is used; nothing is ever unpickled.
+Says nothing about which version serves: that is the registry's business.
 """
 
 import hashlib
-import os
-import re
-import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +16,11 @@ from safetensors.torch import load as parse
 from safetensors.torch import save as serialise
 from torch import Tensor
 
-from agent.errors import BadWeights, Permanent
-from feedback.records import Manifest
+from agent.errors import BadWeights
+from agent.weights.files import Files, is_name
+from feedback.version_records import Manifest
 
-_NAME = re.compile(r"adapter-(?P<version>\d{8})-(?P<sum>[0-9a-f]{12})\.safetensors")
+_WHAT_TO_DO = "restore the file, or roll back: unseen rollback"
 State = dict[str, Tensor]
 """An adapter's tensors by stable names."""
 
@@ -32,29 +30,31 @@ class Saved:
     """Where an adapter lies and how to know it again."""
 
     uri: str
-    """The file's name inside the store's folder."""
+    """The file's name inside the store."""
     sha256: str
     n_bytes: int
 
 
 class AdapterStore:
-    """A folder of adapters, shared by the learner that writes it and the replicas that read it."""
+    """Adapters in a folder or behind a URL, shared by the learner that writes and the replicas that read."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path | str) -> None:
+        """Open a folder or a URL; raises as `Files`."""
+        self.files = Files(folder)
+        """Other files of the same store."""
 
     def save(self, version: int, state: Mapping[str, Tensor]) -> Saved:
         """Write an adapter and return its address and checksum.
 
         Raises:
             BadWeights: a value is not finite; nothing was written.
+            Transient: it could not be written now.
         """
         _refuse_not_finite(state, f"version {version}")
         content = serialise({name: tensor.detach().cpu().contiguous() for name, tensor in state.items()})
         sha256 = hashlib.sha256(content).hexdigest()
         uri = f"adapter-{version:08d}-{sha256[:12]}.safetensors"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_whole(self.folder / uri, content)
+        self.files.put(uri, content)
         return Saved(uri=uri, sha256=sha256, n_bytes=len(content))
 
     def load(self, manifest: Manifest) -> State:
@@ -62,76 +62,34 @@ class AdapterStore:
 
         Raises:
             BadWeights: the file is missing, cut, changed, of another format, or a value is not finite.
+            Transient: it could not be read now.
         """
-        content = self._content(manifest)
-        return _parsed(content, manifest.version, manifest.uri)
-
-    def newest(self) -> tuple[int, State]:
-        """Return the number and the tensors of the newest version in the folder, by its name alone.
-
-        Raises:
-            Permanent: there is none.
-            BadWeights: its file is cut, changed or of another format, or a value is not finite.
-        """
-        named = [
-            (found, path) for path in self.folder.glob("*.safetensors") if (found := _NAME.match(path.name))
-        ]
-        if not named:
-            raise Permanent(f"no version in {self.folder}: a learner writes adapter-N-….safetensors there")
-        found, path = max(named, key=lambda one: int(one[0]["version"]))
-        version, content = int(found["version"]), path.read_bytes()
-        if not hashlib.sha256(content).hexdigest().startswith(found["sum"]):
-            raise BadWeights(f"version {version}: {path.name} is not what its name says")
-        return version, _parsed(content, version, path.name)
+        return _parsed(self._content(manifest), manifest.version, manifest.uri)
 
     def remove(self, manifests: Iterable[Manifest]) -> None:
-        """Delete the files of versions that the registry has let go; missing ones are passed over."""
-        for manifest in manifests:
-            self._path(manifest).unlink(missing_ok=True)
-
-    def _path(self, manifest: Manifest) -> Path:
-        if not manifest.uri or Path(manifest.uri).name != manifest.uri:
-            raise BadWeights(f"version {manifest.version}: {manifest.uri!r} is no file name of this store")
-        return self.folder / manifest.uri
+        """Delete the files of versions that the registry has let go; names that are none are passed over."""
+        self.files.delete(one.uri for one in manifests if is_name(one.uri) and "/" not in one.uri)
 
     def _content(self, manifest: Manifest) -> bytes:
-        try:
-            content = self._path(manifest).read_bytes()
-        except OSError as error:
-            raise BadWeights(f"version {manifest.version}: {manifest.uri}: {error.strerror}") from error
+        content, what = self.files.get(_uri(manifest)), f"version {manifest.version}: {manifest.uri}"
+        if content is None:
+            raise BadWeights(f"{what}: No such file in {self.files.where}; {_WHAT_TO_DO}")
         if len(content) != manifest.n_bytes or hashlib.sha256(content).hexdigest() != manifest.sha256:
-            raise BadWeights(f"version {manifest.version}: {manifest.uri} is not what its manifest says")
+            raise BadWeights(f"{what} is not what its manifest says; {_WHAT_TO_DO}")
         return content
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Put the content under the name in one step, on disk when this returns."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with draft.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Bring a folder's names to disk."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def _uri(manifest: Manifest) -> str:
+    if not is_name(manifest.uri) or "/" in manifest.uri:
+        raise BadWeights(f"version {manifest.version}: {manifest.uri!r} is no file name of this store")
+    return manifest.uri
 
 
 def _parsed(content: bytes, version: int, name: str) -> State:
     try:
         state = parse(content)
     except (SafetensorError, ValueError, KeyError) as error:
-        raise BadWeights(f"version {version}: {name}: {error}") from error
+        raise BadWeights(f"version {version}: {name}: {error}; {_WHAT_TO_DO}") from error
     _refuse_not_finite(state, f"version {version}")
     return state
 

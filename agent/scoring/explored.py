@@ -7,20 +7,32 @@ with nothing to choose from for it are left out. Guarantees no estimate from few
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, get_args
+from typing import Any, Protocol, get_args
 
 import msgspec
 import numpy as np
 import torch
 from redis.asyncio import Redis
 
-from agent.evaluate.offpolicy import ExploreLog, Method, estimate
-from agent.policy.model import Policy
 from agent.policy.pack import Group
 from agent.policy.prompt import PROMPT_VERSION, Prompt
+from agent.scoring.offpolicy import ExploreLog, Method, estimate
+from agent.sections import PolicySettings
 from feedback.keys import Keys
 from feedback.records import Choice, Draw, Explored
 from feedback.streams import FIELD
+
+
+class Scores(Protocol):
+    """The policy, as `agent.policy.model.Policy`."""
+
+    base_model: str
+    settings: PolicySettings
+
+    def score(self, groups: Sequence[Group]) -> torch.Tensor:
+        """Return the log-probabilities of the groups' tokens, 0 where there is none."""
+        ...
+
 
 Target = Callable[[Explored], Sequence[float] | None]
 """Returns the probability of each of a page's choices; None where it would choose none of them."""
@@ -63,7 +75,7 @@ TARGETS: Mapping[str, Target] = {
 policy held likeliest."""
 
 
-def rescored(pages: Sequence[Explored], policy: Policy) -> Target:
+def rescored(pages: Sequence[Explored], policy: Scores) -> Target:
     """Return the target that draws among a page's samples in proportion to pi / pi_old.
 
     That is what the policy would write, as far as the samples reach (sampling and importance resampling,
@@ -81,13 +93,13 @@ def rescored(pages: Sequence[Explored], policy: Policy) -> Target:
     return lambda page: weights.get(_name(page))
 
 
-def _fits(page: Explored, policy: Policy) -> bool:
+def _fits(page: Explored, policy: Scores) -> bool:
     own = any(choice.token_ids for choice in page.draw.choices)
     theirs = (page.draw.base_model, page.draw.prompt_version)
     return own and theirs == (policy.base_model, PROMPT_VERSION) and _temperature(page, policy)
 
 
-def _temperature(page: Explored, policy: Policy) -> bool:
+def _temperature(page: Explored, policy: Scores) -> bool:
     return not page.rewrite.token_ids or page.rewrite.temperature == policy.settings.temperature
 
 
