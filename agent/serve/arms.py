@@ -1,6 +1,7 @@
 """Who gets which treatment.
 
-Pure. Guarantees that a client keeps its arm, and that arms of tenants are independent.
+Pure. Guarantees that a client keeps its arm, that arms of tenants are independent, and that who tries one
+version out is independent of holdback, of who tried another, and of who keeps it in a check.
 """
 
 import math
@@ -8,15 +9,27 @@ import math
 from agent.sections import ServeSettings
 from feedback.records import Arm
 from feedback.text import bucket
+from feedback.version_records import Trial
 
 BUCKETS = 10_000
 DAY_MS = 86_400_000
 
 
-def arm_of(client_id: str, tenant: str, settings: ServeSettings) -> Arm:
-    """Return the client's arm: holdback or not. Whether a search explores is `agent.serve.exploring`'s."""
+def arm_of(client_id: str, tenant: str, settings: ServeSettings, trial: Trial | None = None) -> Arm:
+    """Return the client's arm: holdback, canary while a version is on trial, or stable.
+
+    Whether a search explores is `agent.serve.exploring`'s.
+    """
     place = bucket(f"{tenant}|{client_id}", BUCKETS, salt="arm") / BUCKETS
-    return Arm.HOLDBACK if place < settings.holdback_share else Arm.STABLE
+    if place < settings.holdback_share:
+        return Arm.HOLDBACK
+    return Arm.CANARY if trial and _tries(client_id, tenant, trial) else Arm.STABLE
+
+
+def _tries(client_id: str, tenant: str, trial: Trial) -> bool:
+    salt = "check" if trial.check else "canary"
+    place = bucket(f"{trial.version}|{tenant}|{client_id}", BUCKETS, salt=salt) / BUCKETS
+    return place < trial.share
 
 
 def raw_share(searches: float, settings: ServeSettings) -> float:

@@ -1,7 +1,7 @@
 """What the gateway asks the rewriter, and how long it waits.
 
-Guarantees one request in flight for a query, a bound for each kind, so that none starves another, and that a
-rewrite which comes too late is finished all the same: the rewriter puts it into the cache.
+Guarantees one request in flight for a query and version, a bound for each kind, so that none starves another,
+and that a rewrite which comes too late is finished all the same: the rewriter puts it into the cache.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from typing import Protocol
 
 import structlog
 
+from agent.errors import NotHeld
 from agent.serve.metrics import LATE, REWRITER_FAILURES
 from feedback.records import Form, Rewrite
 
@@ -37,13 +38,23 @@ class RewriteAsk:
     neighbours_seq: int = 0
     """The verifier's sequence number at which they were drawn."""
     kind: Kind = Kind.LIVE
+    version: int = 0
+    """That is to answer; 0: whichever serves."""
+
+
+Flight = tuple[str, Kind, int]
+"""Query, kind and version: requests that agree in these are one."""
 
 
 class RewriterClient(Protocol):
     """A rewriter, wherever it runs."""
 
     async def rewrite(self, ask: RewriteAsk) -> Rewrite:
-        """Return the policy's greedy rewrite (for a pool: an empty one); raises Transient."""
+        """Return the policy's greedy rewrite (for a pool: an empty one).
+
+        Raises:
+            Transient: none can be had now, or the replica does not hold the version.
+        """
         ...
 
     async def ready(self) -> bool:
@@ -53,7 +64,7 @@ class RewriterClient(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """A rewrite, or why there is none: ``deadline``, ``failed`` or ``busy``."""
+    """A rewrite, or why there is none: ``deadline``, ``failed``, ``busy``, ``absent`` (no such version)."""
 
     rewrite: Rewrite | None = None
     why: str = ""
@@ -65,7 +76,7 @@ class LiveRewrites:
     def __init__(self, client: RewriterClient, *, most: int = 64) -> None:
         self._client = client
         self._most = most
-        self._flying: dict[tuple[str, Kind], asyncio.Task[Rewrite]] = {}
+        self._flying: dict[Flight, asyncio.Task[Rewrite]] = {}
 
     async def within(self, ask: RewriteAsk, timeout_s: float) -> Answer:
         """Return the rewrite if it comes in time."""
@@ -76,17 +87,20 @@ class LiveRewrites:
         if not task.done():
             LATE.inc()
             return Answer(why="deadline")
-        if task.cancelled() or task.exception() is not None:
+        if task.cancelled():
             return Answer(why="failed")
+        error = task.exception()  # of a remote replica it is of our class and Ray's
+        if error is not None:
+            return Answer(why="absent" if isinstance(error, NotHeld) else "failed")
         return Answer(rewrite=task.result())
 
     def start(self, ask: RewriteAsk) -> asyncio.Task[Rewrite] | None:
         """Ask without waiting; None where too much is in flight already."""
-        name = (ask.query, ask.kind)
+        name = (ask.query, ask.kind, ask.version)
         flying = self._flying.get(name)
         if flying is not None:
             return flying
-        if sum(kind is ask.kind for _, kind in self._flying) >= self._most:
+        if sum(kind is ask.kind for _, kind, _ in self._flying) >= self._most:
             return None
         task = asyncio.ensure_future(self._client.rewrite(ask))
         self._flying[name] = task
@@ -100,7 +114,7 @@ class LiveRewrites:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _landed(self, name: tuple[str, Kind], task: asyncio.Task[Rewrite]) -> None:
+    def _landed(self, name: Flight, task: asyncio.Task[Rewrite]) -> None:
         self._flying.pop(name, None)
         if task.cancelled():
             return

@@ -1,7 +1,7 @@
 """The policy's rewrites in Redis: one for serving, a pool of samples for the explore arm.
 
 Guarantees that a cache which is away, slow or unreadable is only a miss: counted, never raised. Entries stay
-valid until replaced, revoked or past their time.
+valid until replaced, revoked or past their time. Those of a version on trial stand apart from the others.
 """
 
 from typing import TypeVar, cast
@@ -27,13 +27,13 @@ class RewriteCache:
         self._keys = keys
         self._ttl_ms = int(ttl_s * 1000)
 
-    async def get(self, query: str) -> CachedRewrite | None:
-        """Return the cached rewrite of a normalised query."""
-        return await self._read(self._rewrite_key(query), CachedRewrite)
+    async def get(self, query: str, canary: int = 0) -> CachedRewrite | None:
+        """Return the cached rewrite of a normalised query, by the version on trial where one is given."""
+        return await self._read(self._rewrite_key(query, canary), CachedRewrite)
 
-    async def put(self, query: str, cached: CachedRewrite) -> None:
-        """Cache a rewrite."""
-        await self._write(self._rewrite_key(query), cached)
+    async def put(self, query: str, cached: CachedRewrite, canary: int = 0) -> None:
+        """Cache a rewrite, of the version on trial where one is given."""
+        await self._write(self._rewrite_key(query, canary), cached)
 
     async def pool(self, query: str) -> SamplePool:
         """Return the samples made ahead; empty where there are none."""
@@ -57,8 +57,8 @@ class RewriteCache:
         except _FAILURES:
             CACHE_FAILURES.labels(operation="write").inc()
 
-    def _rewrite_key(self, query: str) -> str:
-        return self._keys.rewrite(query, template=TEMPLATE, segment=SEGMENT)
+    def _rewrite_key(self, query: str, canary: int) -> str:
+        return self._keys.rewrite(query, template=TEMPLATE, segment=SEGMENT, canary=canary)
 
     def _pool_key(self, query: str) -> str:
         return self._keys.pool(query, template=TEMPLATE, segment=SEGMENT)

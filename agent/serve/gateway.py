@@ -101,7 +101,7 @@ def make_app(parts: Parts) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with _background(parts, app.state.background):
+        async with _background(parts, searcher, app.state.background):
             yield
         await live.close()
         await lender.close()
@@ -164,13 +164,14 @@ def _add_operator_routes(app: FastAPI, parts: Parts) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _background(parts: Parts, alive: asyncio.Event) -> AsyncIterator[None]:
+async def _background(parts: Parts, searcher: Searcher, alive: asyncio.Event) -> AsyncIterator[None]:
     """Run the loops; one that dies ends the others and with them /healthz: the process is to be replaced."""
     stop = asyncio.Event()
     alive.set()
     async with asyncio.TaskGroup() as group:
         group.create_task(parts.known.run(stop, parts.settings.serve.poll_s))
         group.create_task(parts.impressions.run(stop))
+        group.create_task(searcher.served.run(parts.state, parts.settings.keys, stop))
         group.create_task(publish(parts.state, parts.settings.keys, "gateway", parts.announce, stop))
         try:
             yield

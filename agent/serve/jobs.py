@@ -1,12 +1,13 @@
 """What waits for the compute thread: live requests first, then refreshes, then pools.
 
-Guarantees a bound on each kind. A live request that does not fit is refused; of the others the oldest gives
-way, for nobody waits for them.
+Guarantees a bound on each kind, and that a batch is of one version. A live request that does not fit is
+refused; of the others the oldest gives way, for nobody waits for them.
 """
 
 import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from itertools import islice
 
 from agent.errors import Transient
 from agent.serve.asking import Kind, RewriteAsk
@@ -16,6 +17,8 @@ MOST_LIVE = 256
 MOST_BACKGROUND = 128
 GATHER_S = 0.005
 """How long the first live request waits for company."""
+Name = tuple[int, str]
+"""Version and query."""
 POOL_BATCH = 1  # the compute thread is not interrupted: a live request waits for one query's samples at most
 
 
@@ -39,25 +42,29 @@ class Jobs:
 
     def __init__(self, batch: int) -> None:
         self._batch = batch
-        self._waiting: dict[Kind, OrderedDict[str, list[Job]]] = {kind: OrderedDict() for kind in Kind}
+        self._waiting: dict[Kind, OrderedDict[Name, list[Job]]] = {kind: OrderedDict() for kind in Kind}
         self._arrived = asyncio.Event()
 
     def put(self, ask: RewriteAsk) -> Job:
-        """Queue a request; one for the same query joins it.
+        """Queue a request; one for the same query and version joins it.
 
         Raises:
             Transient: too many live requests wait.
         """
         waiting = self._waiting[ask.kind]
-        if ask.query not in waiting:
+        name = (ask.version, ask.query)
+        if name not in waiting:
             self._make_room(ask.kind)
         job = Job(ask=ask)
-        waiting.setdefault(ask.query, []).append(job)
+        waiting.setdefault(name, []).append(job)
         self._arrived.set()
         return job
 
     async def take(self) -> tuple[Kind, list[list[Job]]]:
-        """Return the next batch, waiting for one: one kind, per query the jobs that asked for it."""
+        """Return the next batch, waiting for one: one kind and version, per query the jobs that asked for it.
+
+        The version is the one asked for first, so that none waits for ever.
+        """
         while not any(self._waiting.values()):
             self._arrived.clear()
             await self._arrived.wait()
@@ -66,7 +73,9 @@ class Jobs:
         kind = next(kind for kind in Kind if self._waiting[kind])
         waiting = self._waiting[kind]
         most = POOL_BATCH if kind is Kind.POOL else self._batch
-        return kind, [waiting.popitem(last=False)[1] for _ in range(min(most, len(waiting)))]
+        first, _ = next(iter(waiting))
+        names = islice((name for name in waiting if name[0] == first), most)
+        return kind, [waiting.pop(name) for name in list(names)]
 
     def _make_room(self, kind: Kind) -> None:
         waiting = self._waiting[kind]

@@ -58,7 +58,8 @@ REWRITE_SECONDS = Histogram(
     "unseen_rewrite_seconds", "Time of one batch in the compute thread.", ["kind"], buckets=BUCKETS
 )
 REWRITES = Counter("unseen_rewrites_total", "Rewrites made, by kind.", ["kind"])
-VERSION = Gauge("unseen_policy_version", "The version of the weights in this replica.")
+VERSION = Gauge("unseen_policy_version", "The version that serves in this replica.")
+CANARY = Gauge("unseen_canary_version", "The version on trial in this replica; 0: none.")
 
 VITALS: Tally[str] = Tally()
 """This process's own figures for the live view: plain numbers since its start."""

@@ -6,6 +6,8 @@ Guarantees that it ends as a whole: a loop that dies ends the others, and `check
 import asyncio
 import contextlib
 
+from redis.exceptions import RedisError
+
 from agent.errors import Transient
 from agent.sections import PolicySettings
 from agent.serve.asking import RewriteAsk
@@ -13,17 +15,20 @@ from agent.serve.cache import RewriteCache
 from agent.serve.rewriter import Rewriter, Writes
 from agent.serve.vitals import publish
 from agent.settings import Settings
-from agent.weights import AdapterStore, Registry, Watcher
-from feedback.errors import REDIS_TRANSIENT
+from agent.weights.registry import Registry
+from agent.weights.store import AdapterStore
+from agent.weights.watcher import Watcher
 from feedback.records import Rewrite
 from feedback.stores import connect
 
 
 def load_policy(settings: PolicySettings) -> Writes:
     """Load the language model; in the compute thread, for it takes seconds."""
-    from agent.policy.model import Policy  # noqa: PLC0415 - torch, which the gateway's process never needs
+    # torch, which the gateway's process never needs
+    from agent.policy.model import Policy  # noqa: PLC0415
+    from agent.policy.slots import Slots  # noqa: PLC0415
 
-    return Policy.load(settings)
+    return Slots(Policy.load(settings))
 
 
 class RewriterReplica:
@@ -71,17 +76,20 @@ class RewriterReplica:
     async def _run(self) -> None:
         settings, stop = self._settings, self._stop
         store = AdapterStore(settings.weights_dir)
-        watcher = Watcher(self._registry, store, self.rewriter.apply, settings.serve.poll_s)
+        watcher = Watcher(self._registry, store, self.rewriter, settings.serve.poll_s)
         async with asyncio.TaskGroup() as group:
             group.create_task(self.rewriter.run(stop))
             group.create_task(watcher.run(stop))
-            group.create_task(self._follow_revoked())
+            group.create_task(self._follow_revoked(watcher))
             group.create_task(publish(self._state, settings.keys, "rewriter", self._said, stop))
 
-    async def _follow_revoked(self) -> None:
+    async def _follow_revoked(self, watcher: Watcher) -> None:
         while not self._stop.is_set():
             self._said["version"] = str(self.rewriter.version)
-            with contextlib.suppress(*REDIS_TRANSIENT):  # the watcher tells of an outage; the last list holds
+            self._said["canary"] = str(self.rewriter.canary)
+            self._said["weights_failures"] = str(watcher.failures)
+            # the watcher tells of an outage; the last list holds
+            with contextlib.suppress(RedisError, OSError, ValueError):
                 self.rewriter.revoke(frozenset(await self._registry.revoked()))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stop.wait(), self._settings.serve.poll_s)

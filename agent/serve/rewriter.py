@@ -1,12 +1,13 @@
-"""A replica of the policy: batches, one compute thread, weights swapped between two batches.
+"""A replica of the policy: batches, one compute thread, versions switched between two batches.
 
-Plain: no Ray, no HTTP. Guarantees that an answer carries the version that wrote all of it, that a version
-which was revoked does not answer, and that whatever it writes goes into the cache, waited for or not. Only
-the compute thread touches the model.
+Plain: no Ray, no HTTP. Guarantees that an answer carries the version that wrote all of it, that it is the one
+that was asked for, that a version which was revoked does not answer, and that whatever it writes goes into
+the cache, waited for or not. Only the compute thread touches the model.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, Protocol
@@ -14,24 +15,32 @@ from typing import Any, Protocol
 import msgspec
 import structlog
 
-from agent.errors import BadWeights, Transient
+from agent.errors import BadWeights, NotHeld, Transient
 from agent.policy.prompt import PROMPT_VERSION, Prompt, same_ground
 from agent.serve.asking import Kind, RewriteAsk
 from agent.serve.cache import RewriteCache
 from agent.serve.jobs import Job, Jobs
-from agent.serve.metrics import REWRITE_SECONDS, REWRITES, VERSION, VITALS
+from agent.serve.metrics import CANARY, REWRITE_SECONDS, REWRITES, VERSION, VITALS
 from agent.settings import Settings
 from feedback.clock import Clock, wall_clock
-from feedback.records import CachedRewrite, Manifest, Rewrite, SamplePool
+from feedback.records import CachedRewrite, Rewrite, SamplePool
+from feedback.version_records import Manifest
 
 log = structlog.get_logger(__name__)
 
 
 class Writes(Protocol):
-    """The policy, as `agent.policy.model.Policy`."""
+    """The policy, as `agent.policy.slots.Slots`."""
 
-    version: int
-    base_model: str
+    @property
+    def version(self) -> int:
+        """Of the slot in use."""
+        ...
+
+    @property
+    def base_model(self) -> str:
+        """What the adapters stand on."""
+        ...
 
     def sample(
         self, prompts: Sequence[Prompt], *, n: int, seed: int | None = None, greedy: bool = False
@@ -39,8 +48,16 @@ class Writes(Protocol):
         """Return n rewrites for each prompt."""
         ...
 
-    def load_adapter(self, state: Mapping[str, Any], version: int) -> None:
-        """Take an adapter over; raises BadWeights."""
+    def hold(self, state: Mapping[str, Any], version: int) -> None:
+        """Take an adapter into a slot; raises BadWeights."""
+        ...
+
+    def keep(self, versions: AbstractSet[int]) -> None:
+        """Let go of all slots but these."""
+        ...
+
+    def use(self, version: int) -> None:
+        """Write with this version from now on; raises Transient where no slot holds it."""
         ...
 
 
@@ -63,13 +80,20 @@ class Rewriter:
         self._compute = ThreadPoolExecutor(1, thread_name_prefix="compute")
         self._policy: Writes | None = None
         self._loading = asyncio.Lock()
+        self._stable = 0
+        self._held: frozenset[int] = frozenset({0})
         self._revoked: frozenset[int] = frozenset()
         self._fills: set[asyncio.Task[None]] = set()
 
     @property
     def version(self) -> int:
-        """Of the weights in the replica; 0 is the base model."""
-        return self._policy.version if self._policy else 0
+        """That serves; 0 is the base model."""
+        return self._stable
+
+    @property
+    def canary(self) -> int:
+        """On trial here; 0: none."""
+        return max(self._held - {self._stable}, default=0)
 
     async def ready(self) -> bool:
         """Tell whether the model is there."""
@@ -79,23 +103,31 @@ class Rewriter:
         """Return the greedy rewrite of a query; of a pool's request, one of its samples.
 
         Raises:
-            Transient: too many wait, the batch failed, or the version was revoked meanwhile.
+            Transient: too many wait, the batch failed, or the version is not here or was revoked.
         """
+        self._refuse_not_held(ask.version or self._stable)
         return await self._jobs.put(ask).answer
 
-    async def apply(self, manifest: Manifest, state: Mapping[str, Any]) -> None:
-        """Take a version over, between two batches.
+    async def hold(self, manifest: Manifest, state: Mapping[str, Any]) -> None:
+        """Take a version into a slot, between two batches; it answers nobody before `keep` names it.
 
         Raises:
-            BadWeights: it does not fit the model or its prompt; the former version goes on.
+            BadWeights: it does not fit the model or its prompt; the others go on.
         """
         policy = await self._loaded()
         if not same_ground(manifest.base_model, manifest.prompt_version, policy.base_model):
             theirs = f"{manifest.base_model} with prompt {manifest.prompt_version}"
             ours = f"{policy.base_model} with prompt {PROMPT_VERSION}"
             raise BadWeights(f"version {manifest.version} stands on {theirs}, not on {ours}")
-        await self._in_compute(policy.load_adapter, state, manifest.version)
-        VERSION.set(manifest.version)
+        await self._in_compute(policy.hold, state, manifest.version)
+
+    async def keep(self, *, stable: int, held: frozenset[int]) -> None:
+        """Answer with ``stable`` where no version is asked for; let go of all slots but ``held``."""
+        policy = await self._loaded()
+        self._stable, self._held = stable, held
+        await self._in_compute(policy.keep, held)
+        VERSION.set(stable)
+        CANARY.set(self.canary)
 
     def revoke(self, versions: frozenset[int]) -> None:
         """Let these versions answer no more."""
@@ -135,7 +167,7 @@ class Rewriter:
             log.error("rewrite.batch_failed", kind=kind.value, error=repr(error)[:300])
             _fail(batch, f"the model failed: {error!r}"[:300])
             return
-        groups = made.result()
+        groups: list[list[Rewrite]] = made.result()
         REWRITES.labels(kind=kind.value).inc(len(groups))
         VITALS[f"rewrites_{kind.value}"] += len(groups)
         for jobs, group in zip(batch, groups, strict=True):
@@ -157,9 +189,15 @@ class Rewriter:
             await self._cache.put_pool(ask.query, self._pool(ask, group))
             return
         cached = CachedRewrite(rewrite=group[0], neighbours_seq=ask.neighbours_seq)
-        await self._cache.put(ask.query, cached)
-        if self._settings.serve.pool_samples:
+        await self._cache.put(ask.query, cached, ask.version)
+        if self._settings.serve.pool_samples and not ask.version:
             self._jobs.put(replace(ask, kind=Kind.POOL))
+
+    def _refuse_not_held(self, version: int) -> None:
+        if version in self._revoked:
+            raise Transient(f"version {version} was revoked")
+        if version not in self._held:
+            raise NotHeld(f"version {version} is not held here")
 
     def _pool(self, ask: RewriteAsk, group: list[Rewrite]) -> SamplePool:
         return SamplePool(
@@ -172,6 +210,7 @@ class Rewriter:
     def _make(self, kind: Kind, asks: list[RewriteAsk]) -> list[list[Rewrite]]:
         """Run in the compute thread."""
         assert self._policy is not None  # noqa: S101 - the loop begins once it is loaded
+        self._policy.use(asks[0].version or self._stable)
         prompts = [Prompt(query=ask.query, examples=ask.examples, form=ask.form) for ask in asks]
         pool = kind is Kind.POOL
         with REWRITE_SECONDS.labels(kind=kind.value).time():

@@ -7,7 +7,7 @@ rewrite shaped the page. Only OpenSearch's own failure is an error.
 import contextlib
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 import msgspec
@@ -16,16 +16,20 @@ from agent.errors import SearchFailed
 from agent.policy.plan import Plan, plan
 from agent.retrieval.results import Results
 from agent.serve.arms import arm_of
-from agent.serve.choosing import Asked, Chooser, Chosen
+from agent.serve.choice import Asked, Chosen
+from agent.serve.choosing import Chooser
+from agent.serve.comparing import differ
 from agent.serve.exploring import Exploration, explores
 from agent.serve.impressions import ImpressionBuffer
 from agent.serve.lists import Lists, Look
 from agent.serve.metrics import SEARCHES, STAGE_SECONDS, VITALS
-from agent.serve.schemas import Hit, RewriteRequest, RewriteResponse, SearchRequest, SearchResponse
+from agent.serve.pages import Page, page_of
+from agent.serve.schemas import RewriteRequest, RewriteResponse, SearchRequest, SearchResponse
+from agent.serve.served import Served
 from agent.settings import Settings
 from feedback.clock import Clock
 from feedback.interleaving import team_draft
-from feedback.records import Arm, Draw, Form, Impression, Rewrite
+from feedback.records import Arm, Form, Impression, Rewrite
 
 SHOPPER = "search"
 
@@ -48,19 +52,6 @@ class Searches(Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class Page:
-    """What is shown."""
-
-    object_ids: tuple[str, ...]
-    scores: dict[str, float]
-    documents: dict[str, dict[str, Any]]
-    total: int
-    raw_object_ids: tuple[str, ...] = ()
-    teams: tuple[str, ...] = ()
-    draw: Draw | None = None
-
-
 class Searcher:
     """Answers /search and /rewrite."""
 
@@ -81,6 +72,7 @@ class Searcher:
         self._impressions = impressions
         self._exploration = exploration
         self._clock = clock
+        self.served = Served()
         self._lists = Lists(settings.plan, max_age_s=settings.serve.lists_max_age_s)
 
     async def search(self, request: SearchRequest) -> SearchResponse:
@@ -95,11 +87,12 @@ class Searcher:
         if asked.teaches and asked.first_page:
             self._impressions.put(self._impression(request, asked, chosen, page, query_id))
         _count(request, asked, chosen)
+        self.served.count(asked.arm, chosen, is_empty=not page.object_ids)
         STAGE_SECONDS.labels(stage="whole").observe(time.monotonic() - began_s)
         return SearchResponse(
             **_said(request.user_query, chosen, began_s),
             query_id=query_id,
-            hits=_hits(page, request.offset),
+            hits=page.hits(request.offset),
             total=page.total,
             arm=asked.arm.value,
         )
@@ -125,14 +118,17 @@ class Searcher:
 
     async def _in_arm(self, asked: Asked) -> Asked:
         settings = self._settings
-        arm = arm_of(asked.client_id, settings.tenant, settings.serve)
-        if arm is Arm.HOLDBACK:
-            return replace(asked, arm=arm)
-        found = await self._exploration.chance(asked.query, counts=asked.first_page)
+        on_trial = self._chooser.on_trial
+        arm = arm_of(asked.client_id, settings.tenant, settings.serve, on_trial.trial if on_trial else None)
+        raw = arm is Arm.HOLDBACK
+        found = await self._exploration.chance(asked.query, counts=asked.first_page and not raw)
         client = f"{settings.tenant}|{asked.client_id}"
-        if explores(asked.query, client, asked.now_ms, found.chance):
-            arm = Arm.EXPLORE
-        return replace(asked, arm=arm, band=found.band, chance=found.chance)
+        would_explore = explores(asked.query, client, asked.now_ms, found.chance)
+        if raw:
+            return replace(asked, arm=arm, aside=would_explore)
+        if would_explore:
+            arm, on_trial = Arm.EXPLORE, None
+        return replace(asked, arm=arm, band=found.band, chance=found.chance, trial=on_trial)
 
     async def _page(
         self, request: SearchRequest, asked: Asked, chosen: Chosen, seed: str
@@ -144,20 +140,23 @@ class Searcher:
         if chosen.draw is not None:
             with contextlib.suppress(SearchFailed):  # of the whole round trip: the page alone may still come
                 return chosen, await self._explored(request, asked, chosen, seed)
+        if chosen.other is not None:
+            with contextlib.suppress(SearchFailed):  # the other version's list is not worth a shopper's page
+                return chosen, await self._compared(request, chosen, chosen.other)
         beside = request.purpose == SHOPPER and request.offset == 0 and not chosen.plan.is_raw
         if not beside:
             found = await self._catalogue.search(
                 chosen.plan, size=request.size, offset=request.offset, purpose=request.purpose
             )
             raw_ids = found.object_ids if chosen.plan.is_raw else ()
-            return chosen, _page(found.object_ids, found, raw_object_ids=raw_ids)
+            return chosen, page_of(found.object_ids, found, raw_object_ids=raw_ids)
         rewritten, raw = await self._catalogue.msearch(
             [chosen.plan, self._raw(request)], size=request.size, purpose=SHOPPER, documents=True
         )
         both = raw.object_ids, rewritten.object_ids
         chosen = self._chooser.checked(chosen, request.user_query, *both, size=request.size)
         shown = raw if chosen.plan.is_raw else rewritten
-        return chosen, _page(shown.object_ids, shown, raw_object_ids=raw.object_ids)
+        return chosen, page_of(shown.object_ids, shown, raw_object_ids=raw.object_ids)
 
     async def _explored(self, request: SearchRequest, asked: Asked, chosen: Chosen, seed: str) -> Page:
         """Draft a page from raw and drawn list; look at the other choices' lists where they are not known."""
@@ -170,9 +169,19 @@ class Searcher:
         self._lists.put(((one, page.object_ids) for one, page in found.items()), look)
         raw, drawn = (found[one] for one in shown)
         draft = team_draft(raw.object_ids, drawn.object_ids, size=request.size, seed=seed)
-        page = _page(draft.object_ids, raw, drawn, raw_object_ids=raw.object_ids, teams=draft.teams)
+        page = page_of(draft.object_ids, raw, drawn, raw_object_ids=raw.object_ids, teams=draft.teams)
         draw = self._lists.numbered(chosen.draw, look)
         return replace(page, draw=draw and msgspec.structs.replace(draw, object_ids=drawn.object_ids))
+
+    async def _compared(self, request: SearchRequest, chosen: Chosen, other: Plan) -> Page:
+        """Return the page, which counts for the trial where the other version's list is another."""
+        plans = list(dict.fromkeys((chosen.plan, self._raw(request), other)))
+        pages = await self._catalogue.msearch(plans, size=request.size, purpose=SHOPPER, documents=True)
+        found = dict(zip(plans, pages, strict=True))
+        shown, raw = found[chosen.plan], found[self._raw(request)]
+        page = page_of(shown.object_ids, shown, raw_object_ids=raw.object_ids)
+        counts = differ(shown.object_ids, found[other].object_ids, request.size)
+        return replace(page, trial=chosen.trial if counts else 0)
 
     def _raw(self, request: SearchRequest) -> Plan:
         return plan(request.user_query, "", self._settings.plan)
@@ -198,6 +207,8 @@ class Searcher:
             draw=page.draw,
             band=asked.band,
             chance=asked.chance,
+            aside=asked.aside,
+            trial=page.trial,
             purpose=request.purpose,
             application=request.application,
         )
@@ -208,39 +219,6 @@ def _shown_rewrite(chosen: Chosen) -> Rewrite | None:
     if chosen.decision.rewrite is not None:
         return chosen.decision.rewrite
     return Rewrite(text=chosen.decision.text) if chosen.decision.text else None
-
-
-def _page(
-    object_ids: tuple[str, ...],
-    *found: Results,
-    raw_object_ids: tuple[str, ...],
-    teams: tuple[str, ...] = (),
-) -> Page:
-    scores: dict[str, float] = {}
-    documents: dict[str, dict[str, Any]] = {}
-    for results in found:
-        scores |= dict(zip(results.object_ids, results.scores, strict=True))
-        documents |= dict(zip(results.object_ids, results.documents, strict=False))
-    return Page(
-        object_ids=object_ids,
-        scores=scores,
-        documents=documents,
-        total=max(results.total for results in found),
-        raw_object_ids=raw_object_ids,
-        teams=teams,
-    )
-
-
-def _hits(page: Page, offset: int) -> list[Hit]:
-    return [
-        Hit(
-            object_id=object_id,
-            ordinal=offset + place,
-            score=page.scores[object_id],
-            document=page.documents.get(object_id, {}),
-        )
-        for place, object_id in enumerate(page.object_ids, start=1)
-    ]
 
 
 def _said(user_query: str, chosen: Chosen, began_s: float) -> dict[str, Any]:
