@@ -60,14 +60,16 @@ class Lone:
 
 
 def direct_episode(page: Explored, policy: Policy, baseline: Baseline) -> SingleAgentEpisode:
+    """Return the page as an episode, compared with the baseline, which takes it in."""
+    return page_episode(page, policy, page.preference - baseline.of(page.band, page.preference))
+
+
+def page_episode(page: Explored, policy: Policy, advantage: float) -> SingleAgentEpisode:
     """Return the page as an episode; to the loss of groups it is nothing."""
     prompt = Prompt(query=page.query, examples=page.draw.examples, form=page.form)
     observation = np.asarray(policy.encoder.prompt(prompt), np.int64)
     episode = one_step(observation, page.rewrite.token_ids, page.preference, {IMITATION: 0.0})
-    lone = Lone(
-        behaviour=sum(page.rewrite.token_logprobs),
-        advantage=page.preference - baseline.of(page.band, page.preference),
-    )
+    lone = Lone(behaviour=sum(page.rewrite.token_logprobs), advantage=advantage)
     nothing = {ADVANTAGE: 0.0, IMITATION: 0.0, SHARE: 0.0}
     episode.custom_data.update({GROUP: uuid.uuid4().hex, PROMPT: prompt, DIRECT: lone, **nothing})
     return episode

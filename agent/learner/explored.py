@@ -13,12 +13,12 @@ from typing import Any
 import msgspec
 from redis.asyncio import Redis
 
-from agent.learner.clusters import Clusters
-from agent.learner.replay import SEGMENT
 from agent.policy.model import Policy
 from agent.policy.prompt import PROMPT_VERSION
+from agent.scoring import SEGMENT
 from agent.sections import LearnerSettings
 from feedback.clock import Clock
+from feedback.clusters import Clusters
 from feedback.keys import Keys
 from feedback.records import Explored
 from feedback.streams import FIELD
@@ -68,6 +68,14 @@ class DirectSource:
             if not any(group["name"] in (GROUP, GROUP.encode()) for group in groups):
                 await self._redis.xgroup_create(stream, GROUP, id="0", mkstream=True)
         self._cursors = dict.fromkeys(self._streams, "0")  # what is pending comes first
+
+    async def rewind(self, positions: Mapping[int, str]) -> None:
+        """Have all pages after the positions delivered again, also those that were let go.
+
+        Raises what Redis raises.
+        """
+        for stream, partition in self._streams.items():
+            await self._redis.xgroup_setid(stream, GROUP, positions.get(partition, "0"))
 
     async def take(self, n: int) -> list[Explored]:
         """Return up to n pages that teach, the longest waiting first; raises what Redis raises."""

@@ -30,7 +30,7 @@ class RewriteLearner(TorchLearner):  # type: ignore[misc]  # RLlib is not typed
     """Trains the adapter alone."""
 
     updates = 0
-    """Batches seen by this object."""
+    """Since the base model; the divergence is measured at every so many of them."""
     _measure: Callable[[Policy], float] | None = None
     """Set by a batch that the divergence is measured on, once its gradients are applied."""
 
@@ -49,6 +49,41 @@ class RewriteLearner(TorchLearner):  # type: ignore[misc]  # RLlib is not typed
             params=parameters,
             lr_or_lr_schedule=config.lr,
         )
+
+    def tensors(self) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+        """Return copies of the adapter and of the optimiser's moments, these by ``parameter|moment``."""
+        adapter = self._policy.adapter_state()
+        kept = self.get_optimizer(DEFAULT_MODULE_ID).state_dict()["state"]
+        names = list(adapter)
+        moments = {
+            f"{names[place]}|{moment}": value.detach().cpu().clone()
+            for place, of_parameter in kept.items()
+            for moment, value in of_parameter.items()
+        }
+        return adapter, moments
+
+    def take_over(
+        self, adapter: Mapping[str, torch.Tensor], moments: Mapping[str, torch.Tensor], updates: int
+    ) -> None:
+        """Go on from these tensors, so many updates after the base model; no moments: a fresh optimiser.
+
+        Raises:
+            BadWeights: the tensors do not fit the model.
+        """
+        self._policy.load_adapter(adapter, self._policy.version)
+        places = {name: place for place, name in enumerate(self._policy.adapter_state())}
+        kept: dict[int, dict[str, torch.Tensor]] = {}
+        for name, value in moments.items():
+            parameter, _, moment = name.rpartition("|")
+            kept.setdefault(places[parameter], {})[moment] = value
+        optimizer = self.get_optimizer(DEFAULT_MODULE_ID)
+        optimizer.load_state_dict({**optimizer.state_dict(), "state": kept})
+        self.updates = updates
+
+    @property
+    def _policy(self) -> Policy:
+        policy: Policy = self._module[DEFAULT_MODULE_ID].unwrapped().policy
+        return policy
 
     @override
     def compute_loss_for_module(
@@ -85,9 +120,8 @@ class RewriteLearner(TorchLearner):  # type: ignore[misc]  # RLlib is not typed
             self._measure = None
 
     def _watch(self, measure: Callable[[Policy], float]) -> None:
-        policy: Policy = self._module[DEFAULT_MODULE_ID].unwrapped().policy
-        learners = max(1, self.config.num_learners)
-        divergence = self._over_learners(measure(policy)) / learners
+        policy = self._policy
+        divergence = self._over_learners(measure(policy)) / max(1, self.config.num_learners)
         self.metrics.log_value((ALL_MODULES, DIVERGENCE), divergence, window=1)
         factor = way_back(divergence, self.config.learning.max_divergence)
         if factor < 1:

@@ -15,7 +15,6 @@ from agent.learner.session import LearnerSession
 from agent.retrieval import Catalogue
 from agent.settings import Settings
 from agent.weights.registry import Registry
-from agent.weights.verdict import Judge
 from feedback.clock import wall_clock
 from feedback.errors import REDIS_TRANSIENT
 from feedback.evidence import EvidenceReader
@@ -28,8 +27,8 @@ VITALS_TTL_S = 60
 VITALS_EVERY_S = 1.0
 
 
-async def run(settings: Settings, stop: asyncio.Event, judge: Judge) -> None:
-    """Learn and publish until told to stop; the gate comes from outside."""
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Learn and publish until told to stop."""
     os.nice(settings.learner.nice)
     ray_node.join(settings.learner)  # before the lease: it takes seconds in which nothing else runs
     redis = connect(settings.redis.state_url, settings.redis.timeout_s)
@@ -48,7 +47,7 @@ async def run(settings: Settings, stop: asyncio.Event, judge: Judge) -> None:
         async with asyncio.TaskGroup() as tasks:
             keeper = tasks.create_task(_keep(lease, settings, stop))
             registry = Registry(redis, settings.keys, lease)
-            session = await LearnerSession.build(settings, stores, judge=judge, registry=registry)
+            session = await LearnerSession.build(settings, stores, registry=registry)
             speaker = tasks.create_task(_speak(session, redis))
             await learn(session, stop)
             keeper.cancel()
@@ -63,14 +62,13 @@ async def run(settings: Settings, stop: asyncio.Event, judge: Judge) -> None:
 async def learn(session: LearnerSession, stop: asyncio.Event) -> None:
     """Train, publish every so many updates, wait quietly where there is nothing to learn from."""
     settings = session.parts.settings.learner
-    since = 0
     while not stop.is_set():
         try:
-            trained = await session.train(max_updates=settings.publish_every - since, stop=stop)
-            since += trained.updates
-            if since >= settings.publish_every or (stop.is_set() and since):
+            await session.obey()  # what was paused may go on
+            await session.train(max_updates=settings.publish_every - session.unpublished, stop=stop)
+            enough = session.unpublished >= settings.publish_every
+            if not session.paused and (enough or (stop.is_set() and session.unpublished)):
                 await session.publish()
-                since = 0
             elif not stop.is_set():
                 await _pause(stop, settings.idle_s)
         except (Transient, *REDIS_TRANSIENT) as error:

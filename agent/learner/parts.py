@@ -14,8 +14,8 @@ from redis.asyncio import Redis
 from agent.learner.bridge import Bridge
 from agent.learner.explored import DirectSource
 from agent.learner.replay import QueryPool
-from agent.learner.rollout import Searches
 from agent.policy.model import Policy
+from agent.scoring import Searches
 from agent.settings import Settings
 from feedback.clock import Clock
 from feedback.evidence import Head, Moved, QueryEvidence, ShopTotals

@@ -11,22 +11,12 @@ import random
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from agent.learner.clusters import Clusters
-from feedback.evidence import Moved, QueryEvidence
+from agent.scoring import SEGMENT
+from feedback.clusters import Clusters
+from feedback.evidence import Moved
 
-SEGMENT = "all"
-"""The policy knows no segments; evidence of other segments does not teach it."""
 LEAST = 1e-6
 """Observations that every query is taken to have: none is never drawn."""
-
-
-def observations(evidence: QueryEvidence) -> float:
-    """Return how often the query's page was looked at, as far as is known: an effective count.
-
-    Examinations of the most examined object; where only clicks are known, all clicks.
-    """
-    examined = max((one.examinations for one in evidence.merged().values()), default=0.0)
-    return max(examined, evidence.clicks)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +92,11 @@ class QueryPool:
                 self._known[one.query].dull = 0
             fresh = Waiting(partition=one.partition, seq=one.seq, click_at_ms=at_ms)
             self.waiting.setdefault(one.query, fresh)
+
+    def go_back(self, position: Mapping[int, int]) -> None:
+        """Stand at an earlier position; what moved since will be seen to move again."""
+        self.seen = dict(position)
+        self.waiting.clear()
 
     def popular(self, weights: Iterable[tuple[str, float]]) -> None:
         """Take in how often queries are asked."""

@@ -14,12 +14,18 @@ from typing import Self
 import torch
 
 from agent.learner.bridge import Bridge
-from agent.learner.rollout import Searches, Snapshot, rewards
+from agent.learner.rollout import PURPOSE
 from agent.policy.model import Policy
+from agent.policy.plan import Plan, plan
 from agent.policy.prompt import Prompt
-from agent.retrieval import Catalogue
+from agent.retrieval import Catalogue, Results
+from agent.scoring import Searches, Snapshot, rewards
+from agent.sections import PlanSettings
 from agent.settings import Settings
 from feedback.records import Rewrite
+
+FIRST_PAGE = 10
+"""Objects that a step's record holds of each search."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +53,8 @@ class Rolled:
     wrote: Mapping[str, Sequence[Rewrite]]
     scored: Mapping[str, Sequence[float]]
     """DCG difference to raw of own samples, then of the texts beside them."""
+    found: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    """First pages by query and text, the raw query's under the empty text."""
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
@@ -54,6 +62,7 @@ class Rolled:
         return cls(
             wrote={query: group for part in parts for query, group in part.wrote.items()},
             scored={query: scores for part in parts for query, scores in part.scored.items()},
+            found={query: pages for part in parts for query, pages in part.found.items()},
         )
 
 
@@ -94,5 +103,30 @@ class Hand:
         drawn = self.policy.sample(ask.prompts, n=self.settings.learner.group, seed=ask.seed)
         wrote = {prompt.query: group for prompt, group in zip(ask.prompts, drawn, strict=True)}
         texts = {q: [*(one.text for one in group), *ask.beside.get(q, ())] for q, group in wrote.items()}
-        scored = self.bridge.run(rewards(self.catalogue, texts, ask.frozen, self.settings))
-        return Rolled(wrote=wrote, scored=scored)
+        seen = _Seen(self.catalogue)
+        scored = self.bridge.run(rewards(seen, texts, ask.frozen, self.settings, purpose=PURPOSE))
+        return Rolled(
+            wrote=wrote,
+            scored=scored,
+            found={query: seen.found(query, some, self.settings.plan) for query, some in texts.items()},
+        )
+
+
+class _Seen:
+    """A catalogue that remembers what it found, for the record of the step."""
+
+    def __init__(self, catalogue: Searches) -> None:
+        self._catalogue = catalogue
+        self._pages: dict[Plan, tuple[str, ...]] = {}
+
+    async def msearch(self, plans: Sequence[Plan], *, size: int = 10, purpose: str) -> list[Results]:
+        """Search, and keep the first page of each plan."""
+        pages = await self._catalogue.msearch(plans, size=size, purpose=purpose)
+        found = zip(plans, pages, strict=True)
+        self._pages |= {one: page.object_ids[:FIRST_PAGE] for one, page in found}
+        return pages
+
+    def found(self, query: str, texts: Sequence[str], settings: PlanSettings) -> dict[str, tuple[str, ...]]:
+        """Return the first pages of the query's rewrites, by their text, and of the query itself."""
+        plans = {text: plan(query, text, settings) for text in ("", *texts)}
+        return {text: self._pages[one] for text, one in plans.items() if one in self._pages}

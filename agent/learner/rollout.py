@@ -1,62 +1,19 @@
-"""Groups of rewrites, searched on the live catalogue and scored on one frozen snapshot of the evidence.
+"""Groups of rewrites: own samples with their rewards, and verified rewrites beside them. Pure."""
 
-Guarantees that all rewards of a rollout come from one snapshot whose id is logged, that an object nobody was
-shown is worth nothing, and that a failed search is an error and never a reward.
-"""
-
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from agent.learner.cost import writing_cost
 from agent.learner.loss import imitation_weight
-from agent.learner.replay import SEGMENT, observations
-from agent.policy.plan import Plan, form_of, plan
 from agent.policy.prompt import Prompt
-from agent.retrieval.results import Results
+from agent.scoring import SEGMENT
 from agent.sections import LearnerSettings
-from agent.settings import Settings
-from feedback.evidence import QueryEvidence, ShopTotals
 from feedback.neighbours import VerifiedIndex
 from feedback.records import Rewrite
-from feedback.reward import attractiveness, dcg_difference
-from feedback.text import digest
 
 PURPOSE = "learner"
 SAME = 1e-9
 """Rewards nearer than that are no difference."""
-SPARE = 3
-"""Times as many neighbours are looked up as a prompt holds, so that hidden ones can be left out."""
-
-
-class Searches(Protocol):
-    """What a rollout needs of the catalogue."""
-
-    async def msearch(self, plans: Sequence[Plan], *, size: int = 10, purpose: str) -> list[Results]:
-        """Return the first page of each plan, in order; raises SearchFailed if any one has none."""
-        ...
-
-
-class Evidence(Protocol):
-    """What a rollout needs of the evidence."""
-
-    async def read(self, queries: Sequence[str], segment: str = "all") -> list[QueryEvidence]:
-        """Return the evidence of each query, in their order."""
-        ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Snapshot:
-    """What objects are worth for some queries, at one time."""
-
-    snapshot_id: str
-    gains: Mapping[str, Mapping[str, float]]
-    observations: Mapping[str, float]
-    """Effective, of each query."""
-
-    def judged(self, query: str) -> bool:
-        """Tell whether anything is known of the query's objects."""
-        return any(gain > 0 for gain in self.gains.get(query, {}).values())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +38,8 @@ class Rollout:
     gains: tuple[float, ...] = ()
     """The DCG differences alone."""
     targets: tuple[Target, ...] = ()
+    found: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """First pages by text, the raw query's under the empty one; none where it was not searched."""
 
     @property
     def tells(self) -> bool:
@@ -101,35 +60,6 @@ def _differ(values: Sequence[float]) -> bool:
     return bool(values) and max(values) - min(values) > SAME
 
 
-async def snapshot(
-    evidence: Evidence, queries: Sequence[str], totals: ShopTotals, settings: Settings
-) -> Snapshot:
-    """Freeze what is known of the queries."""
-    known = await evidence.read(queries)
-    alpha = settings.verify.prior_examinations
-    gains = {
-        one.query: attractiveness(one.merged(), mu=totals.mu, alpha=alpha, settings=settings.feedback)
-        for one in known
-    }
-    stamp = " ".join(f"{one.query}@{one.seq}@{one.at_ms}" for one in known)
-    seen = {one.query: observations(one) for one in known}
-    return Snapshot(snapshot_id=digest(stamp), gains=gains, observations=seen)
-
-
-def prompt_for(
-    query: str,
-    index: VerifiedIndex,
-    settings: Settings,
-    *,
-    hidden: Callable[[str], bool] = lambda _: False,
-) -> Prompt:
-    """Return the prompt with the nearest asked queries as examples: never the query, never a hidden one."""
-    k = settings.policy.neighbours
-    found = index.nearest(query, k=SPARE * k, segment=SEGMENT) if k else []
-    pairs = [(n.verified.query, n.verified.text) for n in found if not hidden(n.verified.query)]
-    return Prompt(query=query, examples=tuple(pairs[:k]), form=form_of(query, settings.plan))
-
-
 def targets_for(query: str, index: VerifiedIndex, settings: LearnerSettings) -> tuple[Target, ...]:
     """Return what the verifier says that the query should become, if it has spoken and may teach."""
     if settings.teachers == "own":
@@ -141,32 +71,6 @@ def targets_for(query: str, index: VerifiedIndex, settings: LearnerSettings) -> 
         return (Target(text="", weight=settings.silence_weight),)
     weight = imitation_weight(verified.gain, settings.imitation_scale)
     return (Target(text=verified.text, weight=weight),) if weight > 0 else ()
-
-
-async def rewards(
-    catalogue: Searches,
-    groups: Mapping[str, Sequence[str]],
-    frozen: Snapshot,
-    settings: Settings,
-) -> dict[str, list[float]]:
-    """Return the DCG difference to raw of each query's rewrites, in their order; empty ones have 0.
-
-    Raises:
-        SearchFailed: the live catalogue gave no answer to one of the searches.
-    """
-    wanted: dict[Plan, None] = {}
-    for query, texts in groups.items():
-        for text in ("", *texts):
-            wanted.setdefault(plan(query, text, settings.plan))
-    depth = settings.learner.depth
-    pages = await catalogue.msearch(list(wanted), size=depth, purpose=PURPOSE)
-    lists = {one: page.object_ids for one, page in zip(wanted, pages, strict=True)}
-
-    def reward(query: str, text: str) -> float:
-        raw, other = (lists[plan(query, t, settings.plan)] for t in ("", text))
-        return dcg_difference(raw, other, frozen.gains[query], depth)
-
-    return {query: [reward(query, text) for text in texts] for query, texts in groups.items()}
 
 
 def group_of(

@@ -7,6 +7,7 @@ publishes.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -23,13 +24,14 @@ from typing_extensions import override
 
 from agent.errors import Corrupt, RunnerLost, SearchFailed
 from agent.learner import ray_node
-from agent.learner.direct import Baseline, direct_episode
-from agent.learner.episodes import episodes_of
+from agent.learner.direct import Baseline
 from agent.learner.parts import Parts, parts_of
 from agent.learner.replay import Waiting
 from agent.learner.rolling import Ask, Hand, Rolled
-from agent.learner.rollout import Rollout, Snapshot, Target, group_of, prompt_for, snapshot, targets_for
+from agent.learner.rollout import Rollout, Target, group_of, targets_for
+from agent.learner.step import Step
 from agent.policy.prompt import Prompt
+from agent.scoring import Snapshot, prompt_for, snapshot
 from agent.settings import Settings
 from feedback.errors import REDIS_TRANSIENT
 
@@ -51,8 +53,10 @@ class RewriteRunner(EnvRunner):  # type: ignore[misc]  # RLlib is not typed
         self.baseline = Baseline()
         self.steps = 0
         self.failed_searches = 0
-        self.last: list[Rollout] = []
+        self.step = Step()
         """What the last `sample` did."""
+        self.fresh = True
+        """The policy keeps nothing of texts that were sampled before."""
         self.learned: list[Waiting] = []
         """Queries that the last `sample` took off the waiting list."""
 
@@ -66,28 +70,40 @@ class RewriteRunner(EnvRunner):  # type: ignore[misc]  # RLlib is not typed
     @override
     def sample(self, **kwargs: Any) -> list[SingleAgentEpisode]:
         """Return one step's episodes; none where there is no evidence or a search failed."""
-        self.last = self._rollouts()
+        self.step = Step(fresh=self.fresh)
+        self.step.rollouts = self._rollouts()
+        self._direct()
         once = self.parts.settings.learner.distinct_samples
-        teaching = [rollout for rollout in self.last if rollout.teaches] or self.last
-        episodes = [e for one in teaching for e in episodes_of(one, self.parts.policy, distinct=once)]
-        episodes += self._direct()
+        episodes = self.step.episodes(self.parts.policy, distinct=once)
+        self.fresh = self.fresh and not episodes
         own = [reward for rollout in self.last for reward in rollout.rewards]
         self.metrics.log_value(NUM_ENV_STEPS_SAMPLED_LIFETIME, len(episodes), reduce="lifetime_sum")
         if own:
             self.metrics.log_value("reward_mean", sum(own) / len(own), window=20)
         return episodes
 
-    def _direct(self) -> list[SingleAgentEpisode]:
-        """Return pages of the explore arm; none while Redis is away."""
+    @property
+    def last(self) -> list[Rollout]:
+        """The groups of the last `sample`."""
+        return self.step.rollouts
+
+    def forget(self) -> None:
+        """Let the next step depend on nothing that was sampled before it."""
+        self.parts.policy.forget()
+        self.fresh = True
+
+    def _direct(self) -> None:
+        """Take pages of the explore arm into the step; none while Redis is away."""
         parts, n = self.parts, self.parts.settings.learner.direct_a_step
         if parts.direct is None:
-            return []
+            return
         try:
             pages = parts.bridge.run(parts.direct.take(n))
         except REDIS_TRANSIENT as error:
             log.warning("direct.failed", reason=str(error))
-            return []
-        return [direct_episode(page, parts.policy, self.baseline) for page in pages]
+            return
+        self.step.pages = pages
+        self.step.advantages = [p.preference - self.baseline.of(p.band, p.preference) for p in pages]
 
     def _rollouts(self) -> list[Rollout]:
         parts = self.parts
@@ -97,6 +113,8 @@ class RewriteRunner(EnvRunner):  # type: ignore[misc]  # RLlib is not typed
         except (SearchFailed, RunnerLost) as error:
             self.failed_searches += 1
             log.warning("rollout.failed", reason=str(error))
+            self.forget()
+            self.step = Step(fresh=True)
             return []
         drawn = [rollout.prompt.query for rollout in own]
         self.learned = parts.pool.learned(drawn)
@@ -134,10 +152,18 @@ class RewriteRunner(EnvRunner):  # type: ignore[misc]  # RLlib is not typed
                 beside={query: tuple(one.text for one in some) for query, some in targets.items()},
             )
         )
+        self.step.snapshot_ids.append(frozen.snapshot_id)
         log.debug("rollout.scored", snapshot_id=frozen.snapshot_id, queries=len(rolled.scored))
         rollouts = [
-            group_of(
-                prompts[q], rolled.wrote.get(q, ()), targets[q], rolled.scored.get(q, ()), settings.learner
+            replace(
+                group_of(
+                    prompts[q],
+                    rolled.wrote.get(q, ()),
+                    targets[q],
+                    rolled.scored.get(q, ()),
+                    settings.learner,
+                ),
+                found=rolled.found.get(q, {}),
             )
             for q in queries
         ]
@@ -163,6 +189,7 @@ class RewriteRunner(EnvRunner):  # type: ignore[misc]  # RLlib is not typed
             return Rolled(wrote={}, scored={})
         remote = self.group.healthy_worker_ids() if self.group else []
         if self.group is None or not remote:
+            self.step.asks.append((ask.seed, [prompt.query for prompt in ask.prompts]))
             return self._own_hand().roll(ask)
         asks = ask.dealt(len(remote))
         settings = ray_node.for_actors(self.parts.settings)

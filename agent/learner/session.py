@@ -1,45 +1,48 @@
 """One learner in this process: build, train between other work, publish.
 
 Guarantees that nothing is published before the last checkpoint (else the serving version) was taken over, so
-that a restart never sends the untrained model out; that the compute thread alone touches the policy; and that
-the clients stay on the caller's event loop.
+that a restart never sends the untrained model out; that nothing is trained or published while learning is
+paused, and nothing published that comes from a version that was rolled back when it was looked last; that the
+compute thread alone touches the policy; and that the clients stay on the caller's event loop.
 """
 
 import asyncio
 import contextlib
 import math
-import random
 import time
-import uuid
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Self, TypeVar
+from functools import partial
+from typing import Self, TypeVar
 
-import msgspec
 import structlog
-import torch
+from msgspec.structs import replace
 
-from agent.learner import parts as process
-from agent.learner import ray_node
-from agent.learner.algorithm import RewriteGRPO, RewriteGRPOConfig
+from agent.errors import Transient
+from agent.learner import building, ray_node
+from agent.learner.algorithm import RewriteGRPO
+from agent.learner.batches import BatchStore
 from agent.learner.bridge import Bridge
-from agent.learner.checkpoint import Checkpoints, Progress
-from agent.learner.clusters import Clusters
-from agent.learner.explored import DirectSource
+from agent.learner.checkpoint import Progress
+from agent.learner.orders import LEARNING, Orders, read_orders
 from agent.learner.parts import Parts, Stores
 from agent.learner.publishing import Publisher
-from agent.learner.replay import QueryPool, Waiting, Weighing
+from agent.learner.recording import Recorder
+from agent.learner.replay import Waiting
+from agent.learner.resuming import Resumer
+from agent.learner.saving import save_version
 from agent.learner.vitals import Vitals
 from agent.policy.model import Policy
-from agent.policy.prompt import PROMPT_VERSION, Prompt, same_ground
+from agent.policy.prompt import Prompt
 from agent.settings import Settings
+from agent.weights.folder import FolderRegistry
 from agent.weights.registry import Registry
-from agent.weights.store import AdapterStore, Saved
-from agent.weights.verdict import Judge
+from agent.weights.store import AdapterStore
 from feedback.errors import REDIS_TRANSIENT
-from feedback.records import Manifest, Rewrite
+from feedback.records import Rewrite
+from feedback.version_records import Manifest, Pause
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -55,7 +58,7 @@ class Trained:
     """What one call of `LearnerSession.train` did."""
 
     updates: int
-    """Optimiser steps; 0: there is nothing to learn from."""
+    """Optimiser steps; 0: there is nothing to learn from, or learning is paused."""
     rollouts: int
     """Own samples that were searched and scored."""
     reward: float
@@ -67,15 +70,22 @@ class LearnerSession:
     """Made by `build`; one caller at a time."""
 
     def __init__(
-        self, parts: Parts, algorithm: RewriteGRPO, store: AdapterStore, publisher: Publisher | None
+        self, parts: Parts, algorithm: RewriteGRPO, store: AdapterStore, registry: Registry | None
     ) -> None:
+        settings = parts.settings
         self.parts = parts
         self.vitals = Vitals()
         self.progress = Progress()
+        self.unpublished = 0
+        """Updates since the weights were a version's."""
         self._algorithm = algorithm
-        self._checkpoints = Checkpoints(parts.settings.data_dir / "checkpoints")
         self._store = store
-        self._publisher = publisher
+        self._registry = registry
+        self._publisher = Publisher(parts, registry, store) if registry else None
+        keep = settings.learner.keep_batches if registry else 0
+        batches = BatchStore(store.files, keep) if keep else None
+        self._recorder = Recorder(parts, batches) if batches else None
+        self._resumer = Resumer(parts, algorithm, registry=registry, store=store, batches=batches)
         self._learned: deque[Waiting] = deque()
         self._looked_s = -math.inf
         self._restored = False
@@ -86,7 +96,6 @@ class LearnerSession:
         settings: Settings,
         stores: Stores,
         *,
-        judge: Judge | None = None,
         registry: Registry | None = None,
         seed: int = 0,
     ) -> Self:
@@ -95,23 +104,22 @@ class LearnerSession:
         Args:
             settings: the whole tree.
             stores: clients of the running event loop; stay the caller's.
-            judge: the gate; None: versions are saved and not published.
             registry: one that holds the learner's lease; by default one without, where there is Redis.
             seed: of draws and samples.
         """
         ray_node.join(settings.learner)  # blocks, in this thread: Ray wants one that lives as long as it does
         compute = ThreadPoolExecutor(1, thread_name_prefix="learner")
         bridge = Bridge(asyncio.get_running_loop(), compute)
-        parts = await bridge.compute(lambda: _parts(settings, stores, bridge, seed))
-        name = uuid.uuid4().hex
-        process.enter(name, parts)
-        algorithm = await bridge.compute(lambda: _algorithm(settings, name))
+        parts = await bridge.compute(lambda: building.parts_for(settings, stores, bridge, seed))
+        algorithm = await bridge.compute(lambda: building.algorithm_for(parts))
         if registry is None and stores.redis is not None:
             registry = Registry(stores.redis, stores.keys)
-        store = AdapterStore(settings.weights_dir)
-        publisher = Publisher(parts, registry, store, judge) if registry and judge else None
-        session = cls(parts, algorithm, store, publisher)
-        await session._restore(await registry.stable() if registry else None)
+        session = cls(parts, algorithm, AdapterStore(settings.weights_dir), registry)
+        session._stand(await session._resumer.begin())
+        session._restored = True
+        log.info(
+            "learner.restored", updates=session.progress.updates, policy_version=session.progress.version
+        )
         return session
 
     @property
@@ -136,10 +144,13 @@ class LearnerSession:
         max_s: float | None = None,
         stop: asyncio.Event | None = None,
     ) -> Trained:
-        """Step until a bound is met, nothing is left to learn from, or told to stop."""
+        """Step until a bound is met, nothing is left to learn from, learning is paused, or told to stop."""
         began_s, updates, scores = time.monotonic(), 0, list[float]()
         while (max_updates is None or updates < max_updates) and not (stop and stop.is_set()):
             if max_s is not None and time.monotonic() - began_s >= max_s:
+                break
+            await self.obey()
+            if self.paused:
                 break
             await self.observe()
             if not await self._step():
@@ -152,6 +163,24 @@ class LearnerSession:
             reward=sum(scores) / len(scores) if scores else 0.0,
             seconds=time.monotonic() - began_s,
         )
+
+    async def obey(self) -> bool:
+        """Do what others ordered since it was looked last; return whether learning went back.
+
+        Raises what Redis raises.
+        """
+        redis = self.parts.stores.redis
+        if redis is None or self._registry is None:
+            return False
+        orders = await read_orders(redis, self.parts.stores.keys)
+        self.vitals.paused = orders.paused is not None
+        rewound = await self._rewound(orders)
+        return await self._followed(orders) or rewound
+
+    @property
+    def paused(self) -> bool:
+        """Whether somebody had stopped learning when it was looked last."""
+        return self.vitals.paused
 
     async def observe(self) -> int:
         """Take in new evidence and verdicts; return how many queries wait to be learned from."""
@@ -170,25 +199,18 @@ class LearnerSession:
 
     async def checkpoint(self) -> None:
         """Bring weights, optimiser and position to disk; what was learned before is acknowledged by it."""
-        newest = max((w.click_at_ms for w in self._learned), default=0)
-        self.progress = msgspec.structs.replace(
-            self.progress,
-            position=self.parts.pool.position(),
-            direct=dict(self.parts.direct.positions) if self.parts.direct else self.progress.direct,
-            newest_click_at_ms=max(self.progress.newest_click_at_ms, newest),
-            base_model=self.policy.base_model,
-            prompt_version=PROMPT_VERSION,
-        )
-        await self._compute(lambda: self._checkpoints.save(self.progress, self._save))
+        self.progress = await self._resumer.save(self._reached())
+        self._algorithm.env_runner.forget()
         if self.parts.direct is not None:
             with contextlib.suppress(*REDIS_TRANSIENT):  # the next checkpoint does, or the position tells
                 await self.parts.direct.acknowledge()
 
-    async def publish(self) -> Manifest | None:
-        """Checkpoint, save a version, ask the gate, promote; return the manifest if it serves now.
+    async def publish(self) -> Manifest:
+        """Checkpoint, save a version and make it exist; return its manifest. Whether it serves is release's.
 
         Raises:
-            SearchFailed: the gate could not search; nothing serves that did not before.
+            Transient: learning is paused, or went back just now: there is nothing new to publish yet.
+            BadWeights: a value is not finite; nothing was written.
             Permanent: the lease is lost.
         """
         if not self._restored:
@@ -196,30 +218,39 @@ class LearnerSession:
         if self._publisher is None:
             raise RuntimeError("there is no registry to publish to: save")
         await self.checkpoint()
-        manifest, admitted = await self._publisher.publish(self.progress, self.vitals.divergence)
-        if not admitted:
-            self.vitals.refused += 1
-            return None
-        self.progress = msgspec.structs.replace(self.progress, version=manifest.version)
+        if await self.obey():
+            raise Transient("learning went back: the weights are a version's that exists")
+        if self.paused:
+            raise Transient("learning is paused: nothing is published until it is resumed")
+        manifest = await self._publisher.publish(self.progress, self.vitals.divergence)
+        ends = {partition: window.last for partition, window in manifest.window.items()}
+        self.progress = replace(self.progress, version=manifest.version, window_ends=ends)
         self.policy.version = manifest.version
-        self.vitals.promoted(manifest, [w.click_at_ms for w in self._learned], self.parts.stores.clock())
+        self.unpublished = 0
+        self.vitals.published(manifest, [w.click_at_ms for w in self._learned], self.parts.stores.clock())
         self._learned.clear()
         return manifest
 
-    async def save(self) -> Saved:
-        """Checkpoint, and write the adapter under the number of its updates; nothing serves it.
+    async def save(self) -> Manifest:
+        """Checkpoint, and make a version in the store's own registry; nothing serves it.
 
         Raises:
             BadWeights: a value is not finite.
+            Transient: the store gave no answer.
         """
-        await self.checkpoint()
-        state = await self._compute(self.policy.adapter_state)
-        return self._store.save(self.progress.updates, state)
+        if self._publisher is not None:
+            raise RuntimeError("there is a registry: publish")
+        parent, registry = self.progress.version, FolderRegistry(self._store.files)
+        version = await self._compute(registry.next_version)
+        self.progress = replace(self.progress, version=version)
+        await self.checkpoint()  # names the version already: what goes on from there is its child
+        divergence = self.vitals.divergence
+        save = partial(save_version, self.parts, self._store, self.progress, parent, divergence=divergence)
+        return await self._compute(save)
 
     async def close(self) -> None:
         """Stop the algorithm and free the policy; the stores and Ray stay."""
-        await self._compute(self._algorithm.stop)
-        process.leave(self._algorithm.config.env_config["parts"])
+        await self._compute(lambda: building.stop(self._algorithm))
         self.parts.bridge.close()
 
     async def _step(self) -> bool:
@@ -230,65 +261,53 @@ class LearnerSession:
         self._learned += runner.learned
         if self._algorithm.updates == before:
             return False
-        self.progress = msgspec.structs.replace(self.progress, updates=self.progress.updates + 1)
+        self.progress = replace(self.progress, updates=self.progress.updates + 1)
+        self.unpublished += 1
+        if self._recorder is not None:
+            await self._recorder.keep(runner.step, self.progress)
         self.vitals.stepped(runner.last, time.monotonic() - began_s, result)
         self.vitals.updates = self.progress.updates
         if self.parts.direct is not None:
             self.vitals.direct |= {"taken": self.parts.direct.taken, **self.parts.direct.dropped}
         return True
 
-    async def _restore(self, stable: Manifest | None) -> None:
-        """Take over the newest checkpoint of this model and prompt, else the serving version."""
-        latest = self._checkpoints.latest()
-        if latest and self._fits(latest[1].base_model, latest[1].prompt_version):
-            folder, self.progress = latest
-            await self._compute(lambda: self._restore_from(str(folder)))
-            self.parts.pool.seen = dict(self.progress.position)
-            self.policy.version = self.progress.version
-        elif stable and self._fits(stable.base_model, stable.prompt_version):
-            await self._compute(lambda: self._algorithm.take_over(self._store.load(stable)))
-            self.policy.version = stable.version
-            self.progress = Progress(updates=stable.steps, version=stable.version)
-        if self.parts.direct is not None:
-            await self.parts.direct.restore(self.progress.direct)
-        self._restored = True
-        self.vitals.updates, self.vitals.version = self.progress.updates, self.progress.version
-        log.info("learner.restored", updates=self.progress.updates, policy_version=self.progress.version)
+    async def _rewound(self, orders: Orders) -> bool:
+        order = orders.rewind
+        if order is None or order.at_ms <= self.progress.rewound_at_ms:
+            return False
+        self._stand(await self._resumer.rewind(self._reached(), order))
+        return True
 
-    def _fits(self, base_model: str, prompt_version: str) -> bool:
-        return same_ground(base_model, prompt_version, self.policy.base_model)
+    async def _followed(self, orders: Orders) -> bool:
+        """Leave weights that come from a version that was rolled back."""
+        stores = self.parts.stores
+        revoked = await self._resumer.origin(self.progress, orders.revoked)
+        if not revoked or self._registry is None:
+            return False
+        self._stand(await self._resumer.follow(self._reached(), orders.revoked))
+        if self.parts.settings.release.after_rollback == "stop" and not self.paused:
+            why = f"version {revoked} was rolled back; resume to go on from version {self.progress.version}"
+            await self._registry.pause(LEARNING, Pause(by="learner", at_ms=stores.clock(), why=why))
+            self.vitals.paused = True
+        return True
 
-    def _restore_from(self, folder: str) -> None:
-        self._algorithm.learner_group.restore_from_path(folder)
-        self._algorithm.hand_on()
+    def _reached(self) -> Progress:
+        """Return the progress with how far the evidence was learned from."""
+        newest = max((w.click_at_ms for w in self._learned), default=0)
+        return replace(
+            self.progress,
+            position=self.parts.pool.position(),
+            direct=dict(self.parts.direct.positions) if self.parts.direct else self.progress.direct,
+            newest_click_at_ms=max(self.progress.newest_click_at_ms, newest),
+        )
 
-    def _save(self, folder: Any) -> None:  # noqa: ANN401 - a path, as RLlib wants it
-        self._algorithm.learner_group.save_to_path(str(folder))
+    def _stand(self, progress: Progress) -> None:
+        """Take in where the weights come from now."""
+        self.progress = progress
+        self.unpublished = 0
+        self._learned.clear()
+        self._algorithm.env_runner.forget()
+        self.vitals.updates, self.vitals.version = progress.updates, progress.version
 
     async def _compute(self, work: Callable[[], T]) -> T:
-        def quiet() -> T:
-            with ray_node.rllib_warnings_off():
-                return work()
-
-        return await self.parts.bridge.compute(quiet)
-
-
-def _parts(settings: Settings, stores: Stores, bridge: Bridge, seed: int) -> Parts:
-    policy = Policy.load(settings.policy)
-    policy.keep_frozen()
-    torch.set_num_threads(settings.learner.threads)
-    rng = random.Random(seed)
-    weighing = Weighing(precise_from=settings.learner.precise_from, dull_floor=settings.learner.dull_floor)
-    pool = QueryPool(Clusters(settings.learner.held_back_share), rng, {}, weighing)
-    parts = Parts(settings=settings, stores=stores, policy=policy, pool=pool, bridge=bridge, rng=rng)
-    if stores.redis is not None and settings.learner.direct_a_step:
-        parts.direct = DirectSource(
-            stores.redis, stores.keys, settings.learner, stores.clock, policy=policy, clusters=pool.clusters
-        )
-    return parts
-
-
-def _algorithm(settings: Settings, name: str) -> RewriteGRPO:
-    with ray_node.rllib_warnings_off():
-        algorithm: RewriteGRPO = RewriteGRPOConfig.of(settings, name).build_algo()
-        return algorithm
+        return await self._resumer.compute(work)

@@ -13,7 +13,7 @@ from ray.rllib.utils.metrics import LEARNER_RESULTS
 from agent.learner.learner import DIVERGENCE, EFFECTIVE, SKIPPED
 from agent.learner.metrics import DIVERGENCE_NATS
 from agent.learner.rollout import SAME, Rollout
-from feedback.records import Manifest
+from feedback.version_records import Manifest
 
 LATELY = 20
 """Steps over which rewards and rates are averaged."""
@@ -25,8 +25,6 @@ class Vitals:
 
     updates: int = 0
     version: int = 0
-    refused: int = 0
-    """Versions that the gate did not let through."""
     waiting: int = 0
     """Queries whose evidence moved and that were not learned from since."""
     skipped: int = 0
@@ -36,6 +34,8 @@ class Vitals:
     groups: deque[tuple[int, int, int, int, int]] = field(default_factory=lambda: deque(maxlen=LATELY))
     """Groups of own samples, those that tell rewrites apart, samples, different texts, samples better than
     raw; of each of the last steps."""
+    paused: bool = False
+    """Somebody stopped learning."""
     direct: dict[str, float] = field(default_factory=dict)
     """Explore pages learned from (``taken``), dropped by reason, and their effective share lately."""
     steps: deque[tuple[int, float, float]] = field(default_factory=lambda: deque(maxlen=LATELY))
@@ -58,8 +58,8 @@ class Vitals:
             self.divergence = divergence
             DIVERGENCE_NATS.set(divergence)
 
-    def promoted(self, manifest: Manifest, clicks_at_ms: Iterable[int], now_ms: int) -> None:
-        """Take in a version that serves now, with the clicks that it learned from."""
+    def published(self, manifest: Manifest, clicks_at_ms: Iterable[int], now_ms: int) -> None:
+        """Take in a version that was made, with the clicks that it learned from."""
         self.version = manifest.version
         self.click_to_weights_s += [(now_ms - at_ms) / 1000 for at_ms in clicks_at_ms if at_ms > 0]
 
@@ -70,8 +70,8 @@ class Vitals:
         known: dict[str, float] = {
             "updates": self.updates,
             "version": self.version,
-            "refused": self.refused,
             "waiting": self.waiting,
+            "paused": self.paused,
             "skipped_updates": self.skipped,
             "divergence_nats": self.divergence,
             **self._shares(),
