@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from redis.exceptions import RedisError
 
-from agent import cli_evidence
+from agent import cli_evidence, cli_explain, cli_forget, cli_learning, cli_release
 from agent.cli_evidence import Config
 from agent.cli_evidence import settings_for as _settings
 from agent.demo.stack.errors import StackError
@@ -112,7 +112,7 @@ def evaluate(
     judgments: Annotated[Path, typer.Option(help="split, query, product_id, relevance; tab-separated.")],
     *,
     split: Annotated[str, typer.Option(help="Whose queries are judged.")] = "dev",
-    store: Annotated[Path | None, typer.Option(help="Folder of adapters, for the policy latest.")] = None,
+    store: Annotated[str | None, typer.Option(help="Folder or URL of versions, for latest.")] = None,
     policies: Annotated[
         str, typer.Option(help="Of raw, rm3, spelling, base (the model untrained) and latest; comma between.")
     ] = "raw,rm3,spelling",
@@ -151,7 +151,7 @@ def evaluate(
 @app.command()
 def train(
     catalogue: Annotated[Path, typer.Option(help="Products, one JSON object a line; gzip or not.")],
-    store: Annotated[Path, typer.Option(help="Folder of adapters and checkpoints; goes on from there.")],
+    store: Annotated[Path, typer.Option(help="Folder of versions and checkpoints; goes on from there.")],
     *,
     judgments: Annotated[
         Path | None, typer.Option(help="split, query, product_id, relevance; tab-separated.")
@@ -192,7 +192,8 @@ def train(
     else:
         typer.echo(
             f"{done['updates']} updates ({done['updates_in_all']} in all), {done['rollouts']} rollouts, mean "
-            f"reward {done['reward_first']:+.4f} -> {done['reward_last']:+.4f}; {store / done['file']}"
+            f"reward {done['reward_first']:+.4f} -> {done['reward_last']:+.4f}; version "
+            f"{done['version']}: {store / done['file']}"
         )
 
 
@@ -226,19 +227,36 @@ def verifier(config: Config = None) -> None:
 def learner(config: Config = None) -> None:
     """Learn from the evidence and publish new weights (Ray RLlib)."""
     from agent.learner.loop import run
-    from agent.release.gate import Gate
-    from agent.weights import AdapterStore
 
     settings = _settings(config, "learner")
-    gate = Gate(settings.release, AdapterStore(settings.weights_dir))
-    _until_told(lambda stop: run(settings, stop, gate.judge))
+    _until_told(lambda stop: run(settings, stop))
 
 
+@app.command()
+def release(config: Config = None) -> None:
+    """Judge new versions, try them on some shoppers, promote those that hold, roll back those that do not."""
+    from agent.release.process import run
+
+    settings = _settings(config, "release")
+    _until_told(lambda stop: run(settings, stop))
+
+
+app.command()(cli_release.versions)
+app.command()(cli_release.show)
+app.command()(cli_release.promote)
+app.command()(cli_release.rollback)
+app.command()(cli_release.pause)
+app.command()(cli_release.resume)
+app.command()(cli_release.audit)
 app.command()(cli_evidence.exploration)
 app.command()(cli_evidence.ranks)
 app.command()(cli_evidence.evidence)
 app.command()(cli_evidence.lending)
+app.command()(cli_forget.forget)
 app.command("half-life")(cli_evidence.half_life)
+app.command()(cli_learning.replay)
+app.command()(cli_explain.explain)
+app.command()(cli_explain.lineage)
 
 
 def _until_told(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:

@@ -1,0 +1,138 @@
+"""Which version the gate judges next, on what, and the verdict.
+
+Guarantees that a version is judged on events that came after its evidence window and after the last verdict,
+that one which cannot be loaded is refused at once, and that a catalogue that is away judges nobody.
+"""
+
+from bisect import bisect_right
+from dataclasses import replace
+
+import structlog
+
+from agent.errors import BadWeights
+from agent.policy.prompt import Prompt
+from agent.release.desk import Scene
+from agent.release.examining import Compared
+from agent.release.fresh import Arrived, Folding, Slice, clicks_by_query, folded
+from agent.release.gate import Verdict, judge, unsound
+from agent.release.parts import Parts
+from agent.release.worth import Known, snapshots
+from agent.scoring import prompt_for
+from agent.scoring.explored import read_explored
+from feedback.clusters import Clusters
+from feedback.evidence import QueryEvidence, load_decay
+from feedback.ledger_tail import LedgerTail
+from feedback.ranks import RankReader
+from feedback.records import Explored
+from feedback.version_records import Manifest, State
+
+log = structlog.get_logger()
+POPULAR = 20_000
+
+
+class Gatekeeper:
+    """Follows the ledger's rows of held-back queries."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._clusters = Clusters(parts.settings.learner.held_back_share)
+        self._slice = Slice(self._clusters.held_back)
+        self._ranks = RankReader(parts.redis, parts.settings.keys, parts.settings.feedback, parts.clock)
+        self._tail: LedgerTail | None = None
+        self._sound: set[int] = set()
+
+    async def follow(self) -> None:
+        """Read what came since."""
+        if self._tail is None:
+            parts = self._parts
+            after = await parts.registry.judged()
+            self._tail = LedgerTail(
+                parts.redis,
+                parts.settings.keys,
+                parts.clock,
+                after=after,
+                days=parts.settings.feedback.ledger_days,
+            )
+        async for partition, entry_id, row in self._tail.read():
+            self._slice.add(Arrived(partition=partition, entry_id=entry_id, row=row))
+
+    async def unsound(self, scene: Scene) -> tuple[int, Verdict] | None:
+        """Return a version that cannot be loaded, with the verdict on it; None where all can."""
+        for version in scene.in_state(State.MADE):
+            if version in self._sound:
+                continue
+            try:
+                await self._parts.examiner.state(await self._parts.registry.manifest(version))
+            except BadWeights as error:
+                return version, unsound(str(error))
+            self._sound.add(version)
+        return None
+
+    async def next(self, scene: Scene) -> Manifest | None:
+        """Return the newest version that there are enough new events for."""
+        made = [
+            await self._parts.registry.manifest(n) for n in scene.in_state(State.MADE) if n in self._sound
+        ]
+        made = [one for one in made if not one.of]  # an older adapter whose promotion was interrupted
+        if self._parts.settings.release.gate_clicks == 0:
+            return made[-1] if made else None
+        # an older version's new events include a newer one's
+        ready = bisect_right(made, 0, key=lambda one: 0 if self._enough(self._slice.after(one.window)) else 1)
+        return made[ready - 1] if ready else None
+
+    async def judge(self, manifest: Manifest, serving: Manifest | None, anchor: Manifest | None) -> Verdict:
+        """Return the verdict on a version; raises SearchFailed where the catalogue gives no answer."""
+        parts = self._parts
+        await parts.index.refresh(parts.redis, parts.settings.keys)
+        new = self._slice.after(manifest.window)
+        queries = await self._queries(new)
+        known = replace(await self._known(new, queries), explored=await self._explored(manifest))
+        totals = await parts.evidence.totals()
+        compared = Compared(candidate=manifest, serving=serving, anchor=anchor)
+        try:
+            shown = await parts.examiner.examine(
+                compared, self._prompts(queries), snapshots(known, totals, parts.settings), parts.catalogue
+            )
+        except (BadWeights, ValueError, RuntimeError) as error:  # torch's own, of weights out of all bounds
+            return unsound(str(error)[:500])
+        return judge(shown, parts.settings.release)
+
+    async def used(self) -> dict[str, str]:
+        """Forget all events so far, for they have judged; return where each partition's end."""
+        return await self._parts.registry.judged() | self._slice.used()
+
+    def _enough(self, new: list[Arrived]) -> bool:
+        clicks, release = clicks_by_query(new), self._parts.settings.release
+        return sum(clicks.values()) >= release.gate_clicks and len(clicks) >= release.min_queries
+
+    async def _queries(self, new: list[Arrived]) -> list[str]:
+        """Return held-back queries: those with the most new clicks, then those asked most."""
+        popular = [query for query, _ in await self._parts.evidence.popular(POPULAR)]
+        held = [query for query in popular if self._clusters.held_back(query)]
+        wanted = dict.fromkeys([*clicks_by_query(new), *held])
+        return list(wanted)[: self._parts.settings.release.gate_queries]
+
+    async def _known(self, new: list[Arrived], queries: list[str]) -> Known:
+        """Return the whole evidence and the new part of it; all of it is new where none is waited for."""
+        parts = self._parts
+        whole = await parts.evidence.read(queries)
+        if parts.settings.release.gate_clicks == 0:
+            return Known(whole=whole, new=whole)
+        decay = await load_decay(parts.redis, parts.settings.keys, parts.settings.feedback)
+        if decay is None:
+            return Known(whole=whole, new=[QueryEvidence(query=query) for query in queries])
+        by = Folding(
+            keys=parts.settings.keys,
+            settings=parts.settings.feedback,
+            decay=decay,
+            curve=await self._ranks.curve(),
+        )
+        return Known(whole=whole, new=folded(new, queries, by, parts.clock()))
+
+    async def _explored(self, manifest: Manifest) -> list[Explored]:
+        """Return what the explore arm showed since the version was made."""
+        pages = await read_explored(self._parts.redis, self._parts.settings.keys)
+        return [page for page in pages if page.shown_at_ms > manifest.made_at_ms]
+
+    def _prompts(self, queries: list[str]) -> list[Prompt]:
+        return [prompt_for(query, self._parts.index, self._parts.settings) for query in queries]

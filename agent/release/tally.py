@@ -1,0 +1,185 @@
+"""What a trial's shoppers did, client by client, as the ledger tells it.
+
+Guarantees that only pages count on which the two versions' lists differ, in both arms alike; that clicks
+count once a page is as old as clicks take, and purchases once it is as old as they take, so that neither arm
+looks better by being looked at early. Everything follows from the ledger's rows, so a process that starts
+anew reads them again.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from itertools import count
+
+import numpy as np
+
+from agent.release.sequences import Arm
+from agent.release.trial import Arms
+from feedback.ledger import LedgerRow
+from feedback.records import Action
+from feedback.records import Arm as Treatment
+from feedback.version_records import Trial
+
+AGAIN_MS = 60_000
+"""A further search of the same client within it: the page did not serve."""
+ARMS = (Treatment.CANARY, Treatment.STABLE)
+OVERALL = (Treatment.CANARY, Treatment.HOLDBACK)
+
+
+@dataclass(slots=True, eq=False)
+class _Page:
+    client: str
+    arm: Treatment
+    at_ms: int
+    arrived_ms: int
+    differs: bool
+    clicked: bool = False
+    bought: bool = False
+    again: bool = False
+
+
+_Waiting = tuple[int, int, _Page]
+"""In a heap: when it was shown, a number that none shares, the page."""
+
+
+class _Counts:
+    """Pages and hits of each client in each arm."""
+
+    def __init__(self, arms: Sequence[Treatment] = ARMS) -> None:
+        self._by_arm: dict[Treatment, defaultdict[str, list[int]]] = {
+            arm: defaultdict(lambda: [0, 0]) for arm in arms
+        }
+
+    def add(self, page: _Page, *, hit: bool) -> None:
+        counted = self._by_arm[page.arm][page.client]
+        counted[0] += 1
+        counted[1] += hit
+
+    def hit(self, page: _Page) -> None:
+        """Count a hit on a page that was added without one."""
+        self._by_arm[page.arm][page.client][1] += 1
+
+    def pages(self, arm: Treatment) -> int:
+        """Return the pages of an arm."""
+        return sum(pages for pages, _ in self._by_arm[arm].values())
+
+    def arms(self) -> Arms:
+        """Return the first arm as the canary's, the second as the stable one's."""
+        canary, stable = (_arm(counts.values()) for counts in self._by_arm.values())
+        return Arms(canary=canary, stable=stable)
+
+
+def _arm(counts: Iterable[list[int]]) -> Arm:
+    table = np.array(list(counts), dtype=np.float64).reshape(-1, 2)
+    return Arm(pages=table[:, 0], clicks=table[:, 1])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ages:
+    """How old a page must be."""
+
+    click_ms: int
+    purchase_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """The trial at one time: pages that differ, where nothing else is said."""
+
+    clicks: Arms
+    """Of pages old enough."""
+    young: Arms
+    """Of all pages: alike in both arms, and sooner."""
+    purchases: Arms
+    again: Arms
+    """Pages followed by a further search within a minute, of pages old enough for clicks."""
+    pages: int
+    """Of the canary, all ages."""
+    holdback: Arms
+    """The canary's and, in place of the stable arm, holdback's clicks, on all their pages."""
+    share: float
+    """Of the canary's pages, those that differ."""
+
+
+class Tally:
+    """Counts of one trial."""
+
+    def __init__(self, trial: Trial, ages: Ages) -> None:
+        self.trial = trial
+        self._ages = ages
+        self._pages: dict[str, _Page] = {}
+        """By query_id."""
+        self._last: dict[str, _Page] = {}
+        """Each client's newest one."""
+        self._unclicked: list[_Waiting] = []
+        self._unbought: list[_Waiting] = []
+        self._numbers = count()
+        self._clicks, self._again, self._purchases = _Counts(), _Counts(), _Counts()
+        self._young = _Counts()
+        self._overall = _Counts(OVERALL)
+        self._searches = 0
+
+    def add(self, row: LedgerRow, arrived_ms: int = 0) -> None:
+        """Take a row in; rows come in the order in which they arrived."""
+        if row.kind == "page":
+            self._page(row, arrived_ms)
+        elif row.kind == "action":
+            self._action(row, arrived_ms)
+
+    def look(self, now_ms: int) -> Look:
+        """Return the counts as of now."""
+        self._mature(now_ms)
+        differing = self._young.pages(Treatment.CANARY)
+        return Look(
+            clicks=self._clicks.arms(),
+            young=self._young.arms(),
+            purchases=self._purchases.arms(),
+            again=self._again.arms(),
+            pages=differing,
+            holdback=self._overall.arms(),
+            share=differing / self._searches if self._searches else 0.0,
+        )
+
+    def _page(self, row: LedgerRow, arrived_ms: int) -> None:
+        self._searches += row.arm is Treatment.CANARY
+        before = self._last.pop(row.client, None)
+        if before is not None and 0 <= row.at_ms - before.at_ms < AGAIN_MS:
+            before.again = True
+        differs = row.trial == self.trial.version and row.arm in ARMS
+        if not (differs or row.arm in OVERALL) or row.aside or row.query_id in self._pages:
+            return
+        page = _Page(client=row.client, arm=row.arm, at_ms=row.at_ms, arrived_ms=arrived_ms, differs=differs)
+        self._pages[row.query_id] = page
+        self._last[row.client] = page
+        heappush(self._unclicked, (page.at_ms, next(self._numbers), page))
+        if differs:
+            self._young.add(page, hit=False)
+            heappush(self._unbought, (page.at_ms, next(self._numbers), page))
+
+    def _action(self, row: LedgerRow, arrived_ms: int) -> None:
+        page = self._pages.get(row.query_id)
+        if page is None:
+            return
+        age_ms = arrived_ms - page.arrived_ms
+        if row.action is Action.CLICK and not page.clicked and age_ms <= self._ages.click_ms:
+            page.clicked = True
+            if page.differs:
+                self._young.hit(page)
+        page.bought |= row.action is Action.PURCHASE and age_ms <= self._ages.purchase_ms
+
+    def _mature(self, now_ms: int) -> None:
+        for page in _of_age(self._unclicked, now_ms - self._ages.click_ms):
+            if page.differs:
+                self._clicks.add(page, hit=page.clicked)
+                self._again.add(page, hit=page.again)
+            if page.arm in OVERALL:
+                self._overall.add(page, hit=page.clicked)
+        for page in _of_age(self._unbought, now_ms - self._ages.purchase_ms):
+            self._purchases.add(page, hit=page.bought)
+
+
+def _of_age(waiting: list[_Waiting], shown_by_ms: int) -> Iterator[_Page]:
+    """Take out what was shown by then, the oldest first."""
+    while waiting and waiting[0][0] <= shown_by_ms:
+        yield heappop(waiting)[2]
