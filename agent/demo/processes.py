@@ -24,7 +24,7 @@ QUIET = {
     "RAY_OVERRIDE_NODE_IP_ADDRESS": "127.0.0.1",
 }
 """Threads that spin on two shared cores make each other ten times slower."""
-NAMES = ("serve", "collector", "verifier", "learner")
+NAMES = ("serve", "collector", "verifier", "learner", "release")
 
 
 def environment(settings: Mapping[str, Any]) -> dict[str, str]:

@@ -58,5 +58,21 @@ def settings(
             "min_lift": 1.0,
         },
         "learner": {"publish_every": 4, "ray_address": ray},
+        # A day's trial in half a minute: 200 pages that differ show a collapse and no more.
+        "release": {
+            "gate_clicks": 20,
+            "min_queries": 6,
+            "canary_share": 0.3,
+            "trial_every_s": 0,
+            "trial_s": 30,
+            "trial_pages": 200,
+            "trial_margin": 0.2,
+            "limit_margin": 0.5,
+            "min_clients": 10,
+            "purchase_age_s": 20,
+            "loss_budget": 0.5,
+            "check_promotions": False,  # its minutes are for trying
+            "poll_s": 0.5,
+        },
         "log": {"format": "json"},
     }

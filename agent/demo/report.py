@@ -69,7 +69,10 @@ def _loop(report: Mapping[str, Any]) -> Table:
         ),
         "clicks a search: explored, else": _explored(report["exploration"]["bands"].get("all")),
         "verified rewrites": f"{report['verified']}",
-        "weight versions, rollouts a second": f"{report['versions']}, {report['rollouts_per_s']:.1f}",
+        "versions made, serving, rolled back": (
+            f"{report['versions']}, {report['serving_version']}, {report['rolled_back']}"
+        ),
+        "rollouts a second": f"{report['rollouts_per_s']:.1f}",
         "a click to new weights, median / p99": f"{_seconds(wait['median'])} / {_seconds(wait['p99'])}",
         "search engine": f"OpenSearch {report['opensearch']}",
         "the whole run": f"{report['seconds']:.0f} s",

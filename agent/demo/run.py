@@ -104,7 +104,7 @@ async def _start(options: DemoOptions, stack: Stack, view: View, cleanup: AsyncE
         cleanup.push_async_callback(_forget, redis, settings.tenant, children)
     gateway = Gateway(f"http://127.0.0.1:{settings.serve.port}")
     cleanup.push_async_callback(gateway.close)
-    with view.step("gateway, rewriter, collector, verifier and learner"):
+    with view.step("gateway, rewriter, collector, verifier, learner and release"):
         await _ready(settings, children)
     return Running(
         settings=settings,
@@ -188,7 +188,7 @@ async def _judge(
     options: DemoOptions, running: Running, view: View, tally: Tally, last: vitals.Vitals
 ) -> dict[str, Any]:
     """Stop learning, judge what serves now, and put the report together."""
-    for name in ("learner", "verifier"):
+    for name in ("learner", "verifier", "release"):
         await asyncio.to_thread(running.children[name].stop)
     queries = never_asked(options.shop_seed, options.seed)[: options.judged]
     titles = {product.product_id: product.title for product in running.products}
@@ -207,6 +207,8 @@ async def _judge(
             days=1,
         ),
         "versions": int(last.number("learner", "version") or 0),
+        "serving_version": int(last.number("release", "stable") or 0),
+        "rolled_back": int(last.number("release", "versions_revoked") or 0),
         "rollouts_per_s": last.number("learner", "rollouts_per_s") or 0.0,
         "updates": int(last.number("learner", "updates") or 0),
         "verified": int(last.number("verifier", "serving") or 0),

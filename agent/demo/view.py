@@ -27,9 +27,17 @@ def figures(tally: Tally, vitals: Vitals) -> dict[str, str]:
         "verified rewrites": _number(vitals.number("verifier", "serving")),
         "gain of lent words": _loan(vitals),
         "reward, last rollouts": _number(vitals.number("learner", "reward_mean"), digits=3),
-        "weights in serving": _number(vitals.number("learner", "version")),
+        "versions made": _number(vitals.number("learner", "version")),
+        "serving version": _number(vitals.number("release", "stable")),
+        "on trial, rolled back": _trials(vitals),
         "click to weights": _seconds(vitals.number("learner", "click_to_weights_s_median")),
     }
+
+
+def _trials(vitals: Vitals) -> str:
+    """Return the version on trial and how many were rolled back."""
+    trial = vitals.number("release", "trial")
+    return f"{_number(trial or None)}, {_number(vitals.number('release', 'versions_revoked') or 0)}"
 
 
 def _loan(vitals: Vitals) -> str:

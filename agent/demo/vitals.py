@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from feedback.keys import Keys
 
-PROCESSES = ("gateway", "collector", "verifier", "learner")
+PROCESSES = ("gateway", "collector", "verifier", "learner", "release")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,10 +17,14 @@ from agent.learner.session import LearnerSession, Trained
 from agent.policy.model import Policy
 from agent.policy.plan import form_of
 from agent.policy.prompt import Prompt
-from agent.release.gate import Gate
+from agent.release.desk import Desk
+from agent.release.examining import Examiner
+from agent.release.parts import Parts
+from agent.release.played import at_once, release_at_once
 from agent.retrieval import Catalogue
 from agent.sections import WeightsSettings
 from agent.settings import Settings
+from agent.weights.registry import Registry
 from agent.weights.store import AdapterStore
 from feedback.clock import ManualClock
 from feedback.evidence import EvidenceReader
@@ -83,12 +87,10 @@ class ServingPolicy:
 class LearningPolicy(ServingPolicy):
     """Serves what the learner published last and the gate let through."""
 
-    def __init__(
-        self, policy: Policy, session: LearnerSession, store: AdapterStore, settings: Settings
-    ) -> None:
-        super().__init__(policy, settings)
+    def __init__(self, policy: Policy, session: LearnerSession, parts: Parts) -> None:
+        super().__init__(policy, parts.settings)
         self._session = session
-        self._store = store
+        self._parts = parts
         self._done: list[Trained] = []
         self._published = self._refused = 0
 
@@ -100,11 +102,11 @@ class LearningPolicy(ServingPolicy):
         if not trained.updates:
             return
         manifest = await self._session.publish()
-        if manifest is None:
+        if not await release_at_once(self._parts, manifest):
             self._refused += 1
             return
         self._published += 1
-        adapter = self._store.load(manifest)
+        adapter = self._parts.store.load(manifest)
         await asyncio.to_thread(self.policy.load_adapter, adapter, manifest.version)
 
     @override
@@ -149,10 +151,28 @@ async def learning_policy(
             catalogue=catalogue,
             clock=world.clock,
         )
-        store = AdapterStore(own.weights_dir)
-        session = await LearnerSession.build(own, stores, judge=Gate(own.release, store).judge, seed=seed)
+        session = await LearnerSession.build(own, stores, seed=seed)
+        parts = release_parts(at_once(own), world, catalogue)
         try:
             policy = await asyncio.to_thread(Policy.load, own.policy)
-            yield LearningPolicy(policy, session, store, own)
+            yield LearningPolicy(policy, session, parts)
         finally:
+            parts.examiner.close()
             await session.close()
+
+
+def release_parts(settings: Settings, world: Played, catalogue: Catalogue) -> Parts:
+    """Return what the gate works with in a played log, with a policy of its own."""
+    registry, store = Registry(world.redis, settings.keys), AdapterStore(settings.weights_dir)
+    return Parts(
+        settings=settings,
+        redis=world.redis,
+        registry=registry,
+        store=store,
+        desk=Desk(registry, world.clock, by="backtest"),
+        examiner=Examiner(lambda: Policy.load(settings.policy), store, settings),
+        catalogue=catalogue,
+        evidence=world.evidence,
+        index=VerifiedIndex(),
+        clock=world.clock,
+    )

@@ -10,10 +10,11 @@ from typing import Any, get_args
 from rich.table import Table
 
 from agent.errors import Permanent, Transient
-from agent.evaluate.explored import TARGETS, Target, estimates, read_explored, rescored
-from agent.evaluate.offpolicy import Method
-from agent.policy.model import Policy
+from agent.evaluate.latest import policy_of
+from agent.scoring.explored import TARGETS, Target, estimates, read_explored, rescored
+from agent.scoring.offpolicy import Method
 from agent.settings import Settings
+from agent.weights.registry import Registry
 from agent.weights.store import AdapterStore
 from feedback.clock import wall_clock
 from feedback.errors import REDIS_TRANSIENT
@@ -21,6 +22,7 @@ from feedback.exploration import Cost
 from feedback.records import Explored
 from feedback.spending import read_costs
 from feedback.stores import connect
+from feedback.version_records import Manifest
 
 POLICIES = (*TARGETS, "latest")
 
@@ -29,8 +31,9 @@ async def read(settings: Settings, *, days: int, policies: Sequence[str]) -> dic
     """Return the figures of the last days by band, ``all`` first, and those of the policies.
 
     Raises:
-        Permanent: there is no policy of that name, or no version for ``latest``.
-        Transient: Redis gave no answer.
+        Permanent: there is no policy of that name, or no version for ``latest`` on our base model.
+        Corrupt: the newest version's manifest or file is damaged.
+        Transient: Redis or the store of adapters gave no answer.
     """
     if unknown := [name for name in policies if name not in POLICIES]:
         raise Permanent(f"--policies: {unknown[0]!r} is none of {', '.join(POLICIES)}")
@@ -38,21 +41,21 @@ async def read(settings: Settings, *, days: int, policies: Sequence[str]) -> dic
     try:
         found = await read_costs(redis, settings.keys, settings.feedback, wall_clock(), days=days)
         pages = await read_explored(redis, settings.keys)
+        versions = await Registry(redis, settings.keys).versions() if "latest" in policies else []
     except REDIS_TRANSIENT as error:
         raise Transient(f"redis: {error}") from error
     finally:
         await redis.aclose()
-    told = {name: estimates(pages, _target(name, pages, settings)) for name in policies}
+    told = {name: estimates(pages, _target(name, pages, versions, settings)) for name in policies}
     return figures(found, days=days) | {"policies": told}
 
 
-def _target(name: str, pages: Sequence[Explored], settings: Settings) -> Target:
+def _target(name: str, pages: Sequence[Explored], versions: Sequence[Manifest], settings: Settings) -> Target:
     if name in TARGETS:
         return TARGETS[name]
-    version, adapter = AdapterStore(settings.weights_dir).newest()
-    policy = Policy.load(settings.policy)
-    policy.load_adapter(adapter, version)
-    return rescored(pages, policy)
+    if not versions:
+        raise Permanent("--policies latest: there is no version yet: unseen learner makes them")
+    return rescored(pages, policy_of(versions[-1], AdapterStore(settings.weights_dir), settings.policy))
 
 
 def figures(found: list[Cost], *, days: int) -> dict[str, Any]:

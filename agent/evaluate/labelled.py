@@ -19,6 +19,7 @@ from agent.evaluate.baselines import Rm3, rewritten
 from agent.evaluate.bootstrap import clusters, interval
 from agent.evaluate.files import lines
 from agent.evaluate.judgments import Judgments, read_judgments
+from agent.evaluate.latest import newest_policy
 from agent.evaluate.metrics import RECALL_DEPTH, mean, ndcg, recall
 from agent.evaluate.products import OnProgress, indexed, titles_of
 from agent.policy.model import Policy
@@ -43,8 +44,8 @@ class EvaluateOptions:
     split: str = "dev"
     relevant_from: float = 1.0
     policies: tuple[str, ...] = ("raw", "rm3", "spelling")
-    store: Path | None = None
-    """A folder of adapters, for the policy ``latest``."""
+    store: Path | str | None = None
+    """A folder or URL of versions, for the policy ``latest``."""
     seed: int = 0
 
 
@@ -96,8 +97,9 @@ async def run_evaluation(options: EvaluateOptions, settings: Settings, on_progre
     """Judge the policies against the OpenSearch of the settings; leave nothing behind in it.
 
     Raises:
-        Permanent: a file, a policy's name or the store is not what it must be.
-        BadWeights: the newest version's file is damaged.
+        Permanent: a file, a policy's name or the store is not what it must be, or the newest version is of
+            another base model.
+        Corrupt: the newest version's manifest or file is damaged.
         SearchFailed: OpenSearch gave no answer.
     """
     unknown = [name for name in options.policies if name not in POLICIES]
@@ -119,11 +121,8 @@ def _rewriters(options: EvaluateOptions, settings: Settings) -> dict[str, Servin
     found: dict[str, ServingPolicy] = {}
     if "latest" in options.policies:
         if options.store is None:
-            raise Permanent("--policies latest needs --store, the folder of a learner's weights")
-        version, adapter = AdapterStore(options.store).newest()
-        policy = Policy.load(settings.policy)
-        policy.load_adapter(adapter, version)
-        found["latest"] = ServingPolicy(policy, settings)
+            raise Permanent("--policies latest needs --store, the folder or URL of a learner's weights")
+        found["latest"] = ServingPolicy(newest_policy(AdapterStore(options.store), settings.policy), settings)
     if "base" in options.policies:
         found["base"] = ServingPolicy(Policy.load(settings.policy), settings)
     return found

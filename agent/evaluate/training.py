@@ -1,8 +1,8 @@
 """Learns from labels or a click log before there is any shopper: the Rec-R1 setting (arXiv 2503.24289).
 
 The learner is the live one; its evidence is a table: a query's relevant objects count as its clicks. No
-Redis. Guarantees that a run which is stopped goes on from its last checkpoint, and that a version's file is
-whole or not there.
+Redis: each save is a version in the store's own registry. Guarantees that a run which is stopped goes on from
+its last checkpoint, and that a version is whole or not there.
 """
 
 import os
@@ -23,6 +23,7 @@ from agent.learner.parts import EvidenceSource, Stores
 from agent.learner.session import LearnerSession
 from agent.sections import WeightsSettings
 from agent.settings import Settings
+from agent.weights.files import looks_like_url
 from feedback.clock import wall_clock
 from feedback.evidence import Fold, Head, Moved, ObjectEvidence, QueryEvidence, ShopTotals
 from feedback.keys import Keys
@@ -39,7 +40,7 @@ class TrainOptions:
 
     catalogue: Path
     store: Path
-    """Folder of the adapters; checkpoints go to ``checkpoints`` in it."""
+    """Folder of the versions; checkpoints go to ``checkpoints`` in it."""
     judgments: Path | None = None
     clicks: tuple[Path, ...] = ()
     """In place of labels."""
@@ -162,13 +163,16 @@ async def _learn(session: LearnerSession, options: TrainOptions, on_progress: On
         "rollouts": rollouts,
         "reward_first": rewards[0] if rewards else 0.0,
         "reward_last": rewards[-1] if rewards else 0.0,
+        "version": saved.version if saved else 0,
         "file": saved.uri if saved else "",
         "seconds": time.monotonic() - began_s,
     }
 
 
 def _wanted(options: TrainOptions) -> dict[str, dict[str, float]]:
-    """Return by query in its normal form what its objects weigh."""
+    """Return by query in its normal form what its objects weigh; refuse what cannot be learned from."""
+    if looks_like_url(str(options.store)):
+        raise Permanent(f"--store {options.store}: give a folder, for checkpoints lie in it too")
     if bool(options.clicks) == bool(options.judgments):
         raise Permanent("give either --judgments or --clicks to learn from")
     if options.judgments is None:
@@ -187,6 +191,6 @@ def _own(options: TrainOptions, settings: Settings) -> Settings:
             "policy": settings.policy.model_copy(update=threads),
             "learner": settings.learner.model_copy(update=threads),
             "data_dir": options.store,
-            "weights": WeightsSettings(folder=str(options.store)),
+            "weights": WeightsSettings(folder=str(options.store.absolute())),
         }
     )

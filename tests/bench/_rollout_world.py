@@ -12,8 +12,8 @@ from functools import cached_property
 from agent.demo.shop import Grades, asked, make_shop, never_asked, relevance
 from agent.evaluate.metrics import mean, ndcg
 from agent.evaluate.training import StillEvidence
-from agent.learner.rollout import rewards, snapshot
 from agent.policy.plan import plan
+from agent.scoring import rewards, snapshot
 from agent.settings import Settings
 from feedback.evidence import ShopTotals
 from feedback.text import normalise
@@ -61,7 +61,7 @@ class World:
     async def _rewards(self, groups: Mapping[str, Sequence[str]]) -> dict[str, list[float]]:
         nothing = ShopTotals(folds=({}, {}), mu=0.0)
         frozen = await snapshot(self.evidence, list(groups), nothing, self.settings)
-        return await rewards(self.catalogue, groups, frozen, self.settings)
+        return await rewards(self.catalogue, groups, frozen, self.settings, purpose="learner")
 
     def ndcg10(self, rewrites: Sequence[str]) -> float:
         """Return the mean NDCG@10 over the judged queries, one rewrite each, in [0, 1]."""

@@ -20,10 +20,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 from agent.evaluate.training import StillEvidence
 from agent.learner import ray_node
 from agent.learner.parts import Stores
-from agent.learner.rollout import prompt_for
 from agent.learner.session import LearnerSession
 from agent.logs import configure
 from agent.retrieval import Catalogue
+from agent.scoring import prompt_for
 from agent.sections import LogSettings
 from agent.settings import Settings
 from feedback.clock import wall_clock

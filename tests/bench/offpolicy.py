@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agent.evaluate.offpolicy import ExploreLog, Method, estimate
+from agent.scoring.offpolicy import ExploreLog, Method, estimate
 
 METHODS: tuple[Method, ...] = ("ips", "snips", "doubly_robust")
 QUERIES, LISTS = 100, 6

@@ -3,13 +3,14 @@
 import asyncio
 import random
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Any
 
 from redis.asyncio import Redis
 from typing_extensions import override
 
-from agent.errors import SearchFailed, Transient
+from agent.errors import BadWeights, SearchFailed, Transient
 from agent.policy.plan import Plan
 from agent.policy.prompt import Prompt
 from agent.retrieval.results import Results
@@ -90,7 +91,7 @@ class FakeRewriter:
         if self.fails:
             raise Transient("the replica is gone")
         self.finished += 1
-        return Rewrite(text=self.text, version=self.version)
+        return Rewrite(text=self.text, version=ask.version or self.version)
 
     async def ready(self) -> bool:
         return not self.fails
@@ -101,18 +102,23 @@ class FakeCache(RewriteCache):
 
     def __init__(self) -> None:
         self.rewrites: dict[str, CachedRewrite] = {}
+        self.canaries: dict[tuple[int, str], CachedRewrite] = {}
+        """By version on trial and query."""
         self.pools: dict[str, SamplePool] = {}
         self.hangs = False
 
     @override
-    async def get(self, query: str) -> CachedRewrite | None:
+    async def get(self, query: str, canary: int = 0) -> CachedRewrite | None:
         if self.hangs:
             await asyncio.Event().wait()
-        return self.rewrites.get(query)
+        return self.canaries.get((canary, query)) if canary else self.rewrites.get(query)
 
     @override
-    async def put(self, query: str, cached: CachedRewrite) -> None:
-        self.rewrites[query] = cached
+    async def put(self, query: str, cached: CachedRewrite, canary: int = 0) -> None:
+        if canary:
+            self.canaries[canary, query] = cached
+        else:
+            self.rewrites[query] = cached
 
     @override
     async def pool(self, query: str) -> SamplePool:
@@ -151,6 +157,7 @@ class FakePolicy:
 
     def __init__(self) -> None:
         self.version = 0
+        self.versions = {0}
         self.batches: list[tuple[int, int, bool]] = []
         self.fails = False
 
@@ -163,8 +170,17 @@ class FakePolicy:
         self.batches.append((len(prompts), n, greedy))
         return [[Rewrite(text=prompt.query.split()[0], version=self.version)] * n for prompt in prompts]
 
-    def load_adapter(self, state: Mapping[str, Any], version: int) -> None:
-        assert not state
+    def hold(self, state: Mapping[str, Any], version: int) -> None:
+        if state:
+            raise BadWeights("adapter: is not empty")
+        self.versions.add(version)
+
+    def keep(self, versions: AbstractSet[int]) -> None:
+        self.versions &= versions
+
+    def use(self, version: int) -> None:
+        if version not in self.versions:
+            raise Transient(f"does not hold version {version}")
         self.version = version
 
 

@@ -12,8 +12,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 from toy import QUERIES, ToyCatalogue, ToyEvidence, toy_settings, toy_stores
 
 from agent.learner.session import LearnerSession
-from agent.release.gate import Gate
-from agent.weights import AdapterStore
 from feedback.stores import connect
 
 Build = Callable[..., Coroutine[Any, Any, LearnerSession]]
@@ -30,8 +28,7 @@ async def build(tmp_path: Path, tenant: str, redis_url: str) -> AsyncIterator[Bu
         settings = toy_settings(tmp_path, tenant, redis_url, **learner)
         evidence = ToyEvidence(QUERIES, settings.keys, shuffled=shuffled)
         stores = toy_stores(settings, redis, evidence, catalogue or ToyCatalogue())
-        gate = Gate(settings.release, AdapterStore(settings.weights_dir))
-        made.append(await LearnerSession.build(settings, stores, judge=gate.judge))
+        made.append(await LearnerSession.build(settings, stores))
         return made[-1]
 
     yield build

@@ -9,9 +9,9 @@ from test_learner_learns import verdict
 from toy import GOOD_LETTER, QUERIES
 
 from agent.learner import rolling
-from agent.learner.rollout import prompt_for, rewards
 from agent.learner.session import LearnerSession
 from agent.learner.vitals import Vitals
+from agent.scoring import prompt_for, rewards
 
 pytestmark = [
     pytest.mark.timeout(150),
@@ -39,8 +39,10 @@ def shuffle_in_groups(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give every sample of a group the reward of another one."""
     order = random.Random(0)
 
-    async def shuffled(catalogue: object, groups: Mapping[str, Sequence[str]], *rest: object) -> object:
-        true = await rewards(catalogue, groups, *rest)  # type: ignore[arg-type]
+    async def shuffled(
+        catalogue: object, groups: Mapping[str, Sequence[str]], *rest: object, purpose: str
+    ) -> object:
+        true = await rewards(catalogue, groups, *rest, purpose=purpose)  # type: ignore[arg-type]
         return {query: order.sample(some, len(some)) for query, some in true.items()}
 
     monkeypatch.setattr(rolling, "rewards", shuffled)
@@ -82,7 +84,8 @@ async def test_own_samples_alone_leave_verdicts_out(build: object) -> None:
 async def test_queries_that_tell_nothing_are_drawn_again_and_less_often(
     build: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def one_tells(_: object, groups: Mapping[str, Sequence[str]], *__: object) -> object:
+    async def one_tells(_: object, groups: Mapping[str, Sequence[str]], *__: object, purpose: str) -> object:
+        assert purpose == "learner"
         return {q: [float(q == QUERIES[-1]) * i for i, _ in enumerate(some)] for q, some in groups.items()}
 
     monkeypatch.setattr(rolling, "rewards", one_tells)
@@ -102,7 +105,7 @@ async def test_the_divergence_is_watched_published_and_bounded(build: object) ->
     await session.train(max_updates=UPDATES)
     free = session.vitals.divergence
     manifest = await session.publish()
-    assert manifest.gate["divergence_nats"] == free > 0.1
+    assert manifest.divergence_nats == free > 0.1
     assert float(session.vitals.figures()["divergence_nats"]) == pytest.approx(free, rel=1e-4)
 
     bounded = await build(watch_every=1, max_divergence=free / 10)  # type: ignore[operator]  # goes on from it

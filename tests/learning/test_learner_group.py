@@ -12,6 +12,7 @@ from toy import QUERIES
 from agent.learner.challengers import estimator_of
 from agent.learner.direct import DIRECT, Lone
 from agent.learner.episodes import SHARE, episodes_of, grouped, set_advantages
+from agent.learner.learner import RewriteLearner
 from agent.learner.rollout import Rollout, Target
 from agent.learner.session import LearnerSession
 from agent.learner.shards import dealt
@@ -70,6 +71,22 @@ async def test_one_learner_and_two_make_equal_updates(build: Any) -> None:  # no
     for name in one:
         torch.testing.assert_close(two[name], one[name], atol=1e-5, rtol=0)
         torch.testing.assert_close(here[name], one[name], atol=1e-5, rtol=0)
+
+
+async def test_what_remote_learners_bring_to_disk_goes_on_in_one_process(build: Any) -> None:  # noqa: ANN401
+    remote = await build(learners=2)
+    await remote.train(max_updates=2)
+    await remote.checkpoint()
+    here = await build(learners=0)
+    assert here.progress.updates == 2
+    for name, tensor in remote.policy.adapter_state().items():
+        assert torch.equal(here.policy.adapter_state()[name], tensor)
+    theirs = (
+        remote._algorithm.learner_group.foreach_learner(RewriteLearner.tensors).result_or_errors[0].get()[1]
+    )
+    ours = here._algorithm.learner_group._learner.tensors()[1]
+    assert theirs.keys() == ours.keys() != set()
+    assert all(torch.equal(theirs[name], ours[name]) for name in ours)
 
 
 def episodes(groups: int) -> list[SingleAgentEpisode]:

@@ -4,8 +4,8 @@ import pytest
 import torch
 from toy import QUERIES, ToyCatalogue
 
-from agent.learner.rollout import prompt_for
 from agent.learner.session import LearnerSession
+from agent.scoring import prompt_for
 from feedback.records import Verified
 
 pytestmark = [

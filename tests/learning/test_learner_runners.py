@@ -14,10 +14,11 @@ import ray
 import torch
 from toy import QUERIES, ToyEvidence, toy_settings, toy_stores
 
-from agent.learner.rollout import Rollout, rewards, snapshot
+from agent.learner.rollout import Rollout
 from agent.learner.session import LearnerSession
 from agent.policy.pack import Group
 from agent.retrieval import Catalogue
+from agent.scoring import rewards, snapshot
 from agent.sections import OpenSearchSettings
 from agent.settings import Settings
 from feedback.evidence import ShopTotals
@@ -104,7 +105,7 @@ async def test_two_runners_write_and_search_with_the_newest_weights(
     texts = {r.prompt.query: [w.text for w in r.own] for r in step}
     evidence = ToyEvidence(QUERIES, settings.keys)
     frozen = await snapshot(evidence, QUERIES, ShopTotals(folds=({}, {}), mu=0.0), settings)
-    scored = await rewards(catalogue, texts, frozen, settings)
+    scored = await rewards(catalogue, texts, frozen, settings, purpose="learner")
     assert {r.prompt.query: list(r.gains) for r in step} == scored
     assert len({reward for scores in scored.values() for reward in scores}) > 1
 

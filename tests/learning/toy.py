@@ -8,9 +8,9 @@ from redis.asyncio import Redis
 
 from agent.errors import SearchFailed
 from agent.learner.parts import Stores
-from agent.learner.rollout import Searches
 from agent.policy.plan import Plan
 from agent.retrieval import Results
+from agent.scoring import Searches
 from agent.sections import LearnerSettings, PlanSettings, PolicySettings
 from agent.settings import Settings
 from feedback.clock import ManualClock

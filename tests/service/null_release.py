@@ -1,32 +1,29 @@
-"""Versions that differ by noise alone, through the real publisher, gate, store and registry.
+"""Versions that differ by noise alone, through the real gate, store and registry.
 
 A version's adapter is a seed; its words are drawn from the shop's titles, whatever is asked. Nothing that
 such a version writes can be better than raw but by luck.
 """
 
-import asyncio
 import random
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from agent.learner.bridge import Bridge
-from agent.learner.checkpoint import Progress
-from agent.learner.clusters import Clusters
-from agent.learner.parts import Parts, Stores
-from agent.learner.publishing import Publisher
-from agent.learner.replay import QueryPool
-from agent.policy.model import Policy
-from agent.policy.prompt import Prompt
-from agent.release.gate import Gate
+from agent.policy.pack import Group
+from agent.policy.prompt import PROMPT_VERSION, Prompt
+from agent.release.desk import Desk
+from agent.release.examining import Examiner
+from agent.release.parts import Parts
+from agent.release.played import at_once, release_at_once
+from agent.sections import PolicySettings
 from agent.weights.registry import Registry
 from agent.weights.store import AdapterStore
 from feedback.neighbours import VerifiedIndex
-from feedback.records import Manifest, Rewrite
+from feedback.records import Rewrite
+from feedback.version_records import Manifest, Standing, State
 from tests.service.virtual_shop import VirtualShop
 
 SILENT_SHARE = 0.3
@@ -37,6 +34,7 @@ class NoisePolicy:
     """Writes a word of some title or nothing; its weights are a seed."""
 
     base_model = "noise"
+    settings = PolicySettings()
 
     def __init__(self, titles: Sequence[str]) -> None:
         self.version = 0
@@ -59,55 +57,64 @@ class NoisePolicy:
         """Return one answer a prompt: the same seed and query give the same one."""
         return [[Rewrite(text=self._word(prompt.query), version=self.version)] for prompt in prompts]
 
+    def score(self, groups: Sequence[Group]) -> Tensor:
+        """Refuse: its words have no tokens."""
+        raise NotImplementedError
+
     def _word(self, query: str) -> str:
         draw = random.Random(f"{self._seed}|{query}")
         return "" if draw.random() < SILENT_SHARE else draw.choice(self._words)
 
 
-async def release_noise(world: VirtualShop, folder: Path, *, versions: int) -> list[tuple[Manifest, bool]]:
-    """Publish so many versions one after the other; return each with whether it was let through."""
-    settings = world.settings
+async def release_noise(world: VirtualShop, folder: Path, *, versions: int) -> list[Standing]:
+    """Make so many versions one after the other; return where each stands."""
+    settings = at_once(world.settings)
+    store, registry = AdapterStore(folder), Registry(world.redis, settings.keys)
     policy = NoisePolicy([product.title for product in world.products])
-    stores = Stores(
-        redis=world.redis,
-        keys=settings.keys,
-        evidence=world.evidence,
-        index=VerifiedIndex(),
-        catalogue=world.catalogue,
-        clock=world.clock,
-    )
-    pool = QueryPool(Clusters(settings.learner.held_back_share), random.Random(0), {})
-    pool.popular(await world.evidence.popular(10_000))
-    compute = ThreadPoolExecutor(1)
     parts = Parts(
         settings=settings,
-        stores=stores,
-        policy=cast("Policy", policy),
-        pool=pool,
-        bridge=Bridge(asyncio.get_running_loop(), compute),
-        rng=random.Random(0),
-        totals=await world.evidence.totals(),
+        redis=world.redis,
+        registry=registry,
+        store=store,
+        desk=Desk(registry, world.clock, by="test"),
+        examiner=Examiner(lambda: policy, store, settings),
+        catalogue=world.catalogue,
+        evidence=world.evidence,
+        index=VerifiedIndex(),
+        clock=world.clock,
     )
-    store = AdapterStore(folder)
-    judge = Gate(settings.release, store).judge
-    publisher = Publisher(parts, Registry(world.redis, settings.keys), store, judge)
-    released: list[tuple[Manifest, bool]] = []
     try:
         for seed in range(1, versions + 1):
-            policy.reseed(seed)
-            released.append(await publisher.publish(Progress(updates=seed)))
+            await registry.publish(made := await _made(parts, seed))
+            await release_at_once(parts, made)
     finally:
-        parts.bridge.close()
-    return released
+        parts.examiner.close()
+    return list((await registry.standings()).values())
 
 
-def claims(released: Sequence[tuple[Manifest, bool]], needed: float) -> dict[str, Any]:
+async def _made(parts: Parts, seed: int) -> Manifest:
+    version = await parts.registry.next_version()
+    saved = parts.store.save(version, {"seed": torch.tensor([float(seed)])})
+    return Manifest(
+        version=version,
+        parent=0,
+        base_model=NoisePolicy.base_model,
+        prompt_version=PROMPT_VERSION,
+        uri=saved.uri,
+        sha256=saved.sha256,
+        n_bytes=saved.n_bytes,
+        made_at_ms=parts.clock(),
+        steps=seed,
+    )
+
+
+def claims(released: Sequence[Standing], needed: float) -> dict[str, Any]:
     """Return how many versions were let through, and how many of those may speak to all shoppers."""
-    speaking = [m for m, admitted in released if admitted and m.gate.get("reward_bound", 0.0) > needed]
-    queries = [m.gate.get("queries", 0.0) for m, _ in released]
+    admitted = [one for one in released if one.state is not State.REFUSED]
+    judged = [one.judgements[0].figures.get("queries") for one in released]
     return {
         "versions": len(released),
-        "admitted": sum(admitted for _, admitted in released),
-        "claimed_better": len(speaking),
-        "held_back_queries": max(queries, default=0.0),
+        "admitted": len(admitted),
+        "claimed_better": sum(one.gain > needed for one in admitted),
+        "held_back_queries": max((figure.value or 0.0 for figure in judged if figure), default=0.0),
     }

@@ -10,8 +10,11 @@ import pytest
 from agent.errors import BadWeights, Permanent
 from agent.evaluate.labelled import EvaluateOptions, Evaluation, run_evaluation
 from agent.policy.model import Policy
+from agent.policy.prompt import PROMPT_VERSION
 from agent.settings import Settings
+from agent.weights.folder import FolderRegistry
 from agent.weights.store import AdapterStore
+from feedback.version_records import Manifest
 
 pytestmark = pytest.mark.timeout(120)
 PRODUCTS = [
@@ -38,16 +41,35 @@ def options(folder: Path, **more: object) -> EvaluateOptions:
     return EvaluateOptions(**given)  # type: ignore[arg-type]
 
 
+def publish(where: Path | str, version: int, settings: Settings) -> Manifest:
+    """Make the untrained model a version of a store."""
+    policy, store = Policy.load(settings.policy), AdapterStore(where)
+    saved = store.save(version, policy.adapter_state())
+    manifest = Manifest(
+        version=version,
+        parent=0,
+        base_model=policy.base_model,
+        prompt_version=PROMPT_VERSION,
+        uri=saved.uri,
+        sha256=saved.sha256,
+        n_bytes=saved.n_bytes,
+        made_at_ms=0,
+        steps=0,
+    )
+    FolderRegistry(store.files).publish(manifest)
+    return manifest
+
+
 def run(chosen: EvaluateOptions, settings: Settings) -> Evaluation:
     return asyncio.run(run_evaluation(chosen, settings, lambda *_: None))
 
 
 def test_every_policy_is_judged_on_the_same_queries(tmp_path: Path, settings: Settings) -> None:
-    store = AdapterStore(tmp_path / "weights")
+    store = f"memory://{tmp_path.name}"
     for version in (2, 10):
-        store.save(version, Policy.load(settings.policy).adapter_state())
+        publish(store, version, settings)
     policies = ("raw", "rm3", "spelling", "base", "latest")
-    judged = run(options(tmp_path, policies=policies, store=store.folder), settings)
+    judged = run(options(tmp_path, policies=policies, store=store), settings)
     figures = judged.figures
     assert figures["queries"] == 2
     assert figures["without_relevant"] == 1
@@ -85,9 +107,11 @@ def test_what_cannot_be_judged_is_refused_before_anything_starts(tmp_path: Path)
         run(options(tmp_path, relevant_from=4.0), nowhere)
 
 
-def test_a_version_whose_file_changed_is_not_judged(tmp_path: Path, settings: Settings) -> None:
-    store = AdapterStore(tmp_path)
-    saved = store.save(1, Policy.load(settings.policy).adapter_state())
-    (tmp_path / saved.uri).write_bytes(b"other")
-    with pytest.raises(BadWeights, match="not what its name says"):
-        store.newest()
+def test_a_version_whose_file_changed_is_not_judged(tmp_path: Path) -> None:
+    nowhere = Settings.model_validate(
+        {"opensearch": {"url": "http://127.0.0.1:1"}, "policy": {"model": "tiny"}}
+    )
+    made = publish(tmp_path, 1, nowhere)
+    (tmp_path / made.uri).write_bytes(b"other")
+    with pytest.raises(BadWeights, match="not what its manifest says"):
+        run(options(tmp_path, policies=("latest",), store=tmp_path), nowhere)

@@ -15,12 +15,13 @@ from prometheus_client import REGISTRY
 
 from agent.errors import Permanent
 from agent.evaluate.exploration import read
-from agent.evaluate.offpolicy import Method
 from agent.policy.model import Policy
 from agent.policy.prompt import PROMPT_VERSION, Prompt
+from agent.scoring.offpolicy import Method
 from agent.sections import PolicySettings
 from agent.settings import Settings
-from agent.weights import AdapterStore
+from agent.weights.registry import Registry
+from agent.weights.store import AdapterStore
 from feedback.clock import ManualClock
 from feedback.collector import Collector
 from feedback.keys import Keys
@@ -30,6 +31,7 @@ from feedback.settings import FeedbackSettings, RedisSettings
 from feedback.spending import Spending
 from feedback.stores import connect
 from feedback.streams import FIELD, StreamWriter
+from feedback.version_records import Manifest
 
 TINY = PolicySettings(model="tiny", lora_layers=2)
 SETTINGS = FeedbackSettings(head_searches=50, torso_searches=10)
@@ -122,9 +124,21 @@ async def test_what_explore_pages_tell_of_other_policies(redis_url: str, tenant:
         tenant=tenant, data_dir=tmp_path, redis=RedisSettings(state_url=redis_url), policy=TINY
     )
     policy, prompt = Policy.load(TINY), Prompt(query="couch")
-    AdapterStore(settings.weights_dir).save(3, policy.adapter_state())
+    saved = AdapterStore(settings.weights_dir).save(3, policy.adapter_state())
     samples = policy.sample([prompt], n=2, seed=0)[0]
     redis = connect(redis_url)
+    manifest = Manifest(
+        version=3,
+        parent=0,
+        base_model=policy.base_model,
+        prompt_version=PROMPT_VERSION,
+        uri=saved.uri,
+        sha256=saved.sha256,
+        n_bytes=saved.n_bytes,
+        made_at_ms=0,
+        steps=1,
+    )
+    await Registry(redis, settings.keys).publish(manifest)
     for i in range(600):  # the first sample's page is liked as often as not, the second's always
         draw = Draw(
             choices=tuple(

@@ -6,18 +6,18 @@ import httpx
 import msgspec
 from serve_fakes import FakeRewriter
 
-from agent.evaluate.explored import read_explored
-from agent.learner.clusters import Clusters
 from agent.learner.explored import DirectSource
 from agent.policy.model import Policy
 from agent.policy.prompt import PROMPT_VERSION, Prompt
 from agent.retrieval.catalogue import Catalogue
+from agent.scoring.explored import read_explored
 from agent.sections import LearnerSettings
 from agent.serve.assemble import assemble
 from agent.serve.cache import RewriteCache
 from agent.serve.gateway import make_app
 from agent.settings import Settings
 from feedback.clock import wall_clock
+from feedback.clusters import Clusters
 from feedback.collector import Collector
 from feedback.records import Band, SamplePool
 from feedback.stores import connect

@@ -13,13 +13,14 @@ from serve_fakes import FakeRewriter, verdict
 from agent.retrieval.catalogue import Catalogue
 from agent.serve.assemble import assemble
 from agent.serve.cache import RewriteCache
-from agent.serve.gateway import make_app
+from agent.serve.gateway import Parts, make_app
 from agent.serve.replica import RewriterReplica
 from agent.settings import Settings
 from feedback.clock import wall_clock
 from feedback.records import CachedRewrite, Event, Impression, Rewrite
 from feedback.stores import connect
 from feedback.streams import FIELD
+from feedback.version_records import Standing, Trial
 
 PRODUCTS = [
     '{"id": "couch-1", "title": "Couch cover"}',
@@ -44,10 +45,17 @@ def settings_for(redis: str, opensearch: str, tenant: str, **serve: Any) -> Sett
 
 @asynccontextmanager
 async def gateway(settings: Settings, rewriter: Any = None) -> AsyncIterator[httpx.AsyncClient]:  # noqa: ANN401
-    async with Catalogue(settings.opensearch) as catalogue:
+    parts = assemble(settings, rewriter or FakeRewriter(), url="http://here")
+    async with open_gateway(parts) as http:
+        yield http
+
+
+@asynccontextmanager
+async def open_gateway(parts: Parts) -> AsyncIterator[httpx.AsyncClient]:
+    async with Catalogue(parts.settings.opensearch) as catalogue:
         if await catalogue.create_index():
             await catalogue.load(PRODUCTS)
-    app = make_app(assemble(settings, rewriter or FakeRewriter(), url="http://here"))
+    app = make_app(parts)
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with (
         app.router.lifespan_context(app),
@@ -192,4 +200,49 @@ async def test_the_gateway_tells_its_figures_and_its_url(settings: Settings) -> 
             await asyncio.sleep(0.05)
         assert await redis.hget(key, "url") == b"http://here"
         assert 0 < await redis.ttl(key) <= 60
+    await redis.aclose()
+
+
+async def begin_trial(settings: Settings, share: float) -> None:
+    """Let version 1 serve and version 2 be on trial."""
+    redis, keys = connect(settings.redis.state_url), settings.keys
+    for version in (1, 2):
+        stored: Any = redis.hset(
+            keys.standings(), str(version), msgspec.json.encode(Standing(version=version))
+        )
+        await stored
+    trial = Trial(version=2, stable=1, share=share, began_at_ms=0)
+    await redis.mset({keys.stable(): 1, keys.trial(): msgspec.json.encode(trial)})
+    await redis.aclose()
+
+
+COUNTS = {"asked": 4, "live": 4, "failed": 1, "late": 1}
+
+
+@pytest.mark.parametrize(("share", "arm"), [(0.0, "stable"), (1.0, "canary")])
+async def test_a_trial_s_answers_are_counted_by_arm_and_what_became_of_them(
+    settings: Settings, share: float, arm: str
+) -> None:
+    await begin_trial(settings, share)
+    rewriter = FakeRewriter(version=1)
+    redis: Any = connect(settings.redis.state_url)
+    key = settings.keys.served(2)
+    parts = assemble(settings, rewriter)
+    async with open_gateway(parts) as http, asyncio.timeout(10):
+        while parts.known.on_trial is None:
+            await asyncio.sleep(0.01)
+        page = await search(http, "couch")
+        assert (page["arm"], page["version"], page["source"]) == (arm, 2 if arm == "canary" else 1, "model")
+        while not await redis.exists(key):
+            await asyncio.sleep(0.05)
+        rewriter.text = ""
+        await search(http, "garden hose")
+        rewriter.fails = True
+        await search(http, "sofa")
+        rewriter.hold.clear()
+        await search(http, "table", deadline_s=0.05)
+        await search(http, "table", purpose="evaluation", deadline_s=0.05)
+    counts = {name.decode(): int(n) for name, n in (await redis.hgetall(key)).items()}
+    assert counts == {f"{arm}|{what}": n for what, n in COUNTS.items()}
+    assert 86_400 < await redis.ttl(key) <= 2 * 86_400
     await redis.aclose()

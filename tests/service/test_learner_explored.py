@@ -12,11 +12,11 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from agent.learner.clusters import Clusters
 from agent.learner.explored import DirectSource
 from agent.policy.model import Policy
 from agent.sections import LearnerSettings, PolicySettings
 from feedback.clock import ManualClock
+from feedback.clusters import Clusters
 from feedback.keys import Keys
 from feedback.records import Explored
 from feedback.stores import connect

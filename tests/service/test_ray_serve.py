@@ -4,6 +4,7 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -14,16 +15,20 @@ from redis.asyncio import Redis
 from agent.policy.model import Policy
 from agent.policy.prompt import PROMPT_VERSION
 from agent.retrieval.catalogue import Catalogue
+from agent.serve.cache import SEGMENT, TEMPLATE
 from agent.settings import Settings
-from agent.weights import AdapterStore, Registry
-from feedback.records import Manifest
+from agent.weights.registry import Move, Registry
+from agent.weights.store import AdapterStore
 from feedback.stores import connect
+from feedback.version_records import Manifest, Trial
 
 pytestmark = [
     pytest.mark.timeout(180, func_only=True),
     pytest.mark.filterwarnings("ignore"),  # Ray's own, in number
 ]
 TENANT = f"ray{os.getpid()}"
+QUERIES = ("sofa", "green sofa", "sofa bed")
+REVOKED_WITHIN_S = 5.0
 PRODUCTS = [f'{{"id": "p{i}", "title": "sofa number {i}"}}' for i in range(12)]
 
 
@@ -73,16 +78,18 @@ async def until_ready(client: httpx.AsyncClient) -> None:
             await asyncio.sleep(0.1)
 
 
-async def search(http: httpx.AsyncClient, query: str) -> dict[str, object]:
+async def search(
+    http: httpx.AsyncClient, query: str, client: str = "c", purpose: str = "evaluation"
+) -> dict[str, object]:
     answer = await http.post(
-        "/search", json={"user_query": query, "client_id": "c", "purpose": "evaluation", "deadline_s": 20.0}
+        "/search", json={"user_query": query, "client_id": client, "purpose": purpose, "deadline_s": 20.0}
     )
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
 
 
 async def publish(settings: Settings, redis: Redis) -> int:
-    """Publish an adapter that changes what the model writes, and let it serve."""
+    """Publish an adapter that changes what the model writes; nobody gets it yet."""
     registry = Registry(redis, settings.keys)
     policy = Policy.load(settings.policy)
     version = await registry.next_version()
@@ -101,8 +108,15 @@ async def publish(settings: Settings, redis: Redis) -> int:
             steps=1,
         )
     )
-    await registry.promote(version)
     return version
+
+
+async def decide(settings: Settings, redis: Redis, **what: Any) -> None:  # noqa: ANN401 - Move's fields
+    registry = Registry(redis, settings.keys)
+    trial = await registry.trial()
+    await registry.move(
+        Move(stable=await registry.stable_version(), trial=trial.version if trial else 0, **what)
+    )
 
 
 async def test_weights_swap_under_load_and_no_request_fails(
@@ -110,6 +124,7 @@ async def test_weights_swap_under_load_and_no_request_fails(
 ) -> None:
     redis = connect(settings.redis.state_url)
     answers: list[dict[str, object]] = []
+    before = await Registry(redis, settings.keys).stable_version()
     wanted = version = 0
 
     async def shopper(me: int) -> None:
@@ -126,13 +141,45 @@ async def test_weights_swap_under_load_and_no_request_fails(
         for _ in range(2):
             wanted = 0
             version = await publish(settings, redis)
+            await decide(settings, redis, serve=version)
             while version not in {answer["version"] for answer in answers}:
                 await asyncio.sleep(0.02)
         wanted = version
     versions = [answer["version"] for answer in answers]
-    assert set(versions) == {0, 1, 2}
+    assert set(versions) == {before, version - 1, version}
     assert {answer["source"] for answer in answers} <= {"model", "raw:silent"}
     assert all(answer["hits"] is not None for answer in answers)
+    await redis.aclose()
+
+
+async def test_some_clients_get_a_canary_and_nobody_does_seconds_after_it_was_revoked(
+    http: httpx.AsyncClient, settings: Settings
+) -> None:
+    redis = connect(settings.redis.state_url)
+    stable = await publish(settings, redis)
+    await decide(settings, redis, serve=stable)
+    canary = await publish(settings, redis)
+    trial = Trial(version=canary, stable=stable, share=0.5, began_at_ms=0)
+    await decide(settings, redis, begin=trial)
+    shoppers = [(query, f"c{i}") for query in QUERIES for i in range(6)]
+
+    async def seen() -> set[tuple[object, object]]:
+        pages = await asyncio.gather(*(search(http, *shopper, purpose="search") for shopper in shoppers))
+        return {(page["arm"], page["version"]) for page in pages}
+
+    async with asyncio.timeout(60):
+        while await seen() != {("stable", stable), ("canary", canary)}:
+            pass
+    keys = [settings.keys.rewrite(q, template=TEMPLATE, segment=SEGMENT, canary=canary) for q in QUERIES]
+    async with asyncio.timeout(10):
+        while await redis.exists(*keys) < len(keys):
+            await asyncio.sleep(0.01)
+    await decide(settings, redis, end_trial=True, revoke=frozenset({canary}))
+    async with asyncio.timeout(REVOKED_WITHIN_S):
+        while await seen() != {("stable", stable)}:
+            pass
+    assert await seen() == {("stable", stable)}
+    assert await redis.exists(*keys) == len(keys)  # the cache is as full as it was
     await redis.aclose()
 
 

@@ -10,10 +10,11 @@ import torch
 from redis.asyncio import Redis
 
 from agent.errors import Permanent
-from agent.weights import AdapterStore, Registry, State, Watcher
+from agent.weights.registry import Move, Registry
+from agent.weights.store import AdapterStore
 from feedback.keys import Keys
-from feedback.records import Manifest
 from feedback.stores import Lease, connect
+from feedback.version_records import Manifest, Trial
 
 
 @pytest_asyncio.fixture
@@ -53,9 +54,37 @@ def manifest(store: AdapterStore, version: int, value: float = 1.0) -> Manifest:
     )
 
 
+async def move(
+    registry: Registry,
+    *,
+    serve: int = 0,
+    trial: int = 0,
+    end_trial: bool = False,
+    revoke: frozenset[int] = frozenset(),
+) -> None:
+    """Decide something on what stands now."""
+    stable, now = await registry.stable_version(), await registry.trial()
+    begin = Trial(version=trial, stable=stable, share=0.1, began_at_ms=0) if trial else None
+    await registry.move(
+        Move(
+            stable=stable,
+            trial=now.version if now else 0,
+            serve=serve,
+            begin=begin,
+            end_trial=end_trial,
+            revoke=revoke,
+        )
+    )
+
+
 async def serve(registry: Registry, made: Manifest) -> None:
     await registry.publish(made)
-    await registry.promote(made.version)
+    await move(registry, serve=made.version)
+
+
+async def put_on_trial(registry: Registry, made: Manifest) -> None:
+    await registry.publish(made)
+    await move(registry, trial=made.version)
 
 
 async def test_a_version_number_is_given_once(registry: Registry) -> None:
@@ -79,23 +108,23 @@ async def test_the_serving_version_only_rises(registry: Registry, store: Adapter
     await registry.publish(manifest(store, 1))
     await serve(registry, manifest(store, 2))
     with pytest.raises(Permanent, match="older"):
-        await registry.promote(1)
+        await move(registry, serve=1)
     assert (await registry.stable()) == manifest(store, 2)
 
 
 async def test_a_version_that_does_not_exist_cannot_serve(registry: Registry) -> None:
     with pytest.raises(Permanent, match="does not exist"):
-        await registry.promote(5)
+        await move(registry, serve=5)
 
 
 async def test_a_revoked_version_neither_serves_nor_comes_back(
     registry: Registry, store: AdapterStore
 ) -> None:
     await serve(registry, manifest(store, 1))
-    await registry.revoke(1)
+    await move(registry, revoke=frozenset({1}))
     assert await registry.stable() is None
     with pytest.raises(Permanent, match="revoked"):
-        await registry.promote(1)
+        await move(registry, serve=1)
 
 
 async def test_a_writer_whose_lease_has_passed_on_changes_nothing(
@@ -111,68 +140,19 @@ async def test_a_writer_whose_lease_has_passed_on_changes_nothing(
     await serve(Registry(redis, keys, new), manifest(store, 1))
 
 
-async def test_old_versions_are_forgotten_but_not_the_serving_one_and_its_parent(
-    redis: Redis, registry: Registry, store: AdapterStore
-) -> None:
-    for _ in range(6):
-        await registry.publish(manifest(store, await registry.next_version()))
-    await registry.promote(2)
-    gone = await registry.prune(2)
-    assert [m.version for m in gone] == [3, 4]
-    assert [m.version for m in await registry.versions()] == [1, 2, 5, 6]
+async def test_a_version_that_was_dropped_is_forgotten(registry: Registry, store: AdapterStore) -> None:
+    for version in (1, 2, 3):
+        await registry.publish(manifest(store, version))
+    await registry.drop([1, 3])
+    assert [m.version for m in await registry.versions()] == [2]
+    assert list(await registry.standings()) == [2]
 
 
-class Replica:
-    """Remembers what it was handed."""
-
-    def __init__(self, registry: Registry, store: AdapterStore) -> None:
-        self.applied: list[tuple[int, float]] = []
-        self.watcher = Watcher(registry, store, self._apply, poll_s=0.01)
-
-    async def _apply(self, manifest: Manifest, state: State) -> None:
-        self.applied.append((manifest.version, float(state["a"][0])))
-
-
-async def test_a_replica_takes_each_version_over_once(registry: Registry, store: AdapterStore) -> None:
-    replica = Replica(registry, store)
-    assert not await replica.watcher.step()
-    await serve(registry, manifest(store, 1, value=1.5))
-    assert await replica.watcher.step()
-    assert not await replica.watcher.step()
-    assert replica.applied == [(1, 1.5)]
-    assert replica.watcher.version == 1
-
-
-async def test_a_replica_that_starts_late_comes_to_the_newest(
-    registry: Registry, store: AdapterStore
-) -> None:
-    await serve(registry, manifest(store, 1, value=1.0))
-    await serve(registry, manifest(store, 2, value=2.0))
-    replica = Replica(registry, store)
-    await replica.watcher.step()
-    assert replica.applied == [(2, 2.0)]
-
-
-async def test_a_bad_file_leaves_the_former_version_and_the_next_good_one_is_taken(
-    registry: Registry, store: AdapterStore
-) -> None:
-    replica = Replica(registry, store)
-    stop = asyncio.Event()
-    task = asyncio.create_task(replica.watcher.run(stop))
-    async with asyncio.timeout(5):
-        await serve(registry, manifest(store, 1, value=1.0))
-        while not replica.applied:
-            await asyncio.sleep(0.01)
-        bad = manifest(store, 2, value=2.0)
-        (store.folder / bad.uri).write_bytes(b"torn")
-        await serve(registry, bad)
-        while not replica.watcher.failures:
-            await asyncio.sleep(0.01)
-        assert replica.watcher.version == 1
-        await serve(registry, manifest(store, 3, value=3.0))
-        while replica.watcher.version != 3:
-            await asyncio.sleep(0.01)
-    stop.set()
-    await task
-    assert replica.applied == [(1, 1.0), (3, 3.0)]
-    assert replica.watcher.failures == 1
+async def test_what_is_revoked_begins_no_trial(registry: Registry, store: AdapterStore) -> None:
+    await registry.publish(manifest(store, 1))
+    await serve(registry, manifest(store, 2))
+    await move(registry, revoke=frozenset({1}))
+    with pytest.raises(Permanent, match="revoked"):
+        await move(registry, trial=1)
+    with pytest.raises(Permanent, match="does not exist"):
+        await move(registry, trial=3)

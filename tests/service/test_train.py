@@ -9,8 +9,10 @@ import httpx
 import pytest
 
 from agent.errors import Permanent
+from agent.evaluate.latest import newest_policy
 from agent.evaluate.training import StillEvidence, TrainOptions, run_training
 from agent.settings import Settings
+from agent.weights.folder import FolderRegistry
 from agent.weights.store import AdapterStore
 from feedback.keys import Keys
 
@@ -53,13 +55,19 @@ def test_it_learns_without_redis_and_goes_on_where_it_stopped(tmp_path: Path, se
     assert first["updates"] == first["updates_in_all"] > 0
     assert first["rollouts"] > 0
     store = AdapterStore(tmp_path / "store")
-    version, adapter = store.newest()
-    assert version == first["updates"]
-    assert any(bool(tensor.abs().sum() > 0) for tensor in adapter.values())
-    assert run(options(tmp_path, updates=2), alone)["updates"] == 2
+    registry = FolderRegistry(store.files)
+    made = registry.newest()
+    assert (made.version, made.uri) == (first["version"], first["file"])
+    assert (made.version, made.parent, made.steps) == (1, 0, first["updates"])
+    assert any(bool(tensor.abs().sum() > 0) for tensor in store.load(made).values())
+    assert newest_policy(store, alone.policy).version == 1
+    short = run(options(tmp_path, updates=2, minutes=2.0), alone)
+    assert (short["updates"], short["version"]) == (2, 2)
     second = run(options(tmp_path), alone)
     assert second["updates_in_all"] == first["updates"] + 2 + second["updates"]
-    assert store.newest()[0] == second["updates_in_all"]
+    steps = [first["updates"], first["updates"] + 2, second["updates_in_all"]]
+    assert [(one.version, one.parent) for one in registry.versions()] == [(1, 0), (2, 1), (3, 2)]
+    assert [one.steps for one in registry.versions()] == steps
     left = httpx.get(f"{settings.opensearch.url}/_cat/indices/train-*?format=json").json()
     assert left == []
 
@@ -84,6 +92,8 @@ def test_what_teaches_nothing_is_refused(tmp_path: Path) -> None:
         run(options(tmp_path, split="dev"), nowhere)
     with pytest.raises(Permanent, match="--relevant-from 4"):
         run(options(tmp_path, relevant_from=4.0), nowhere)
+    with pytest.raises(Permanent, match="give a folder, for checkpoints"):
+        run(options(tmp_path, store=Path("s3://bucket/weights")), nowhere)
 
 
 async def test_the_seed_draws_the_order_of_learning() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from agent.demo.shop import Population, make_shop
 from agent.demo.shop.queries import asked
-from agent.learner.rollout import rewards, snapshot
+from agent.scoring import rewards, snapshot
 from agent.settings import Settings
 from feedback.evidence import EvidenceReader
 from feedback.stores import connect
@@ -49,7 +49,7 @@ async def random_words(world: VirtualShop, n: int = 16) -> list[float]:
         frozen = await snapshot(evidence, queries, await evidence.totals(), world.settings)
         known = [query for query in queries if frozen.judged(query)]
         groups = {query: [rng.choice(rng.choice(titles)) for _ in range(n)] for query in known}
-        found = await rewards(world.catalogue, groups, frozen, world.settings)
+        found = await rewards(world.catalogue, groups, frozen, world.settings, purpose="learner")
     finally:
         await redis.aclose()
     return [reward for group in found.values() for reward in group]

@@ -22,7 +22,16 @@ def signals() -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    "command", [["ranks"], ["evidence", "couch"], ["half-life"], ["exploration"], ["lending"]]
+    "command",
+    [
+        ["ranks"],
+        ["evidence", "couch"],
+        ["half-life"],
+        ["exploration"],
+        ["lending"],
+        ["explain", "couch"],
+        ["lineage", "--version", "1"],
+    ],
 )
 def test_without_redis_a_command_says_so_in_one_line(
     command: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

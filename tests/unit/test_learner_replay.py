@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agent.learner.clusters import Clusters
-from agent.learner.replay import QueryPool, Weighing, observations
+from agent.learner.replay import QueryPool, Weighing
+from agent.scoring import observations
+from feedback.clusters import Clusters
 from feedback.evidence import Moved, ObjectEvidence, QueryEvidence
 
 WORDS = ["red", "couch", "couches", "sofa", "garden", "hose", "hoses", "lamp", "lamps", "oak", "desk"]

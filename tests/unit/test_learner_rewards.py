@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from agent.learner.rollout import Snapshot, rewards
 from agent.policy.plan import Plan
 from agent.retrieval import Results
+from agent.scoring import Snapshot, rewards
 from agent.settings import Settings
 
 KNOWN = Snapshot(observations={}, snapshot_id="s", gains={"couch": {"wanted": 1.0}})
@@ -36,5 +36,5 @@ class Deep:
 )
 async def test_ranks_past_the_depth_are_worth_nothing(depth: int, reward: float) -> None:
     settings = Settings.model_validate({"learner": {"depth": depth}})
-    found = await rewards(Deep(), {"couch": ["sofa", ""]}, KNOWN, settings)
+    found = await rewards(Deep(), {"couch": ["sofa", ""]}, KNOWN, settings, purpose="learner")
     assert found["couch"] == [pytest.approx(reward, abs=1e-6), 0.0]

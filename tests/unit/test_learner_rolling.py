@@ -11,11 +11,11 @@ from agent.errors import SearchFailed
 from agent.learner import ray_node
 from agent.learner.bridge import Bridge
 from agent.learner.rolling import Ask, Hand, Rolled
-from agent.learner.rollout import Snapshot
 from agent.policy.model import Policy
 from agent.policy.plan import Plan
 from agent.policy.prompt import Prompt
 from agent.retrieval import Results
+from agent.scoring import Snapshot
 from agent.sections import LearnerSettings, PolicySettings
 from agent.settings import Settings
 

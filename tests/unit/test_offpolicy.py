@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from agent.evaluate.offpolicy import MIN_EFFECTIVE, ExploreLog, Method, estimate
+from agent.scoring.offpolicy import MIN_EFFECTIVE, ExploreLog, Method, estimate
 
 METHODS: tuple[Method, ...] = ("ips", "snips", "doubly_robust")
 

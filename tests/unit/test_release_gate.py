@@ -1,98 +1,120 @@
-"""The gate lets sound versions through that are not worse on held-back queries."""
+"""The gate, fed by hand: every figure has its limit, and each kind of ill version breaks one."""
 
-from pathlib import Path
+import math
 
 import pytest
-import torch
 
-from agent.release.gate import Gate, compare
+from agent.release.gate import Answer, Shown, judge, unsound
 from agent.sections import ReleaseSettings
-from agent.weights import AdapterStore
-from agent.weights.verdict import Answer
-from feedback.records import Manifest
 
-QUERIES = [f"query {i}" for i in range(10)]
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> AdapterStore:
-    return AdapterStore(tmp_path)
+QUERIES = [f"query {i}" for i in range(20)]
+WORDS = ["sofa", "lamp", "chair", "table", "rug", "oven", "desk", "shelf", "bench", "stool"]
+SETTINGS = ReleaseSettings()
 
 
-@pytest.fixture
-def manifest(store: AdapterStore) -> Manifest:
-    saved = store.save(3, {"a": torch.ones(2)})
-    return Manifest(
-        version=3,
-        parent=2,
-        base_model="tiny",
-        prompt_version="v1",
-        uri=saved.uri,
-        sha256=saved.sha256,
-        n_bytes=saved.n_bytes,
-        made_at_ms=0,
-        steps=1,
-    )
-
-
-def answers(reward: float, queries: list[str] = QUERIES) -> dict[str, Answer]:
-    return {query: Answer(text="sofa", reward=reward) for query in queries}
-
-
-@pytest.mark.parametrize(("reward", "admitted"), [(0.2, True), (0.195, True), (0.15, False)])
-def test_a_version_may_be_worse_by_the_margin_and_no_more(
-    store: AdapterStore, manifest: Manifest, reward: float, *, admitted: bool
-) -> None:
-    gate = Gate(ReleaseSettings(margin=0.01), store)
-    verdict = gate.judge(manifest, answers(reward), answers(0.2))
-    assert verdict.admitted is admitted
-    assert verdict.figures["difference"] == pytest.approx(reward - 0.2)
-
-
-def test_a_file_that_changed_is_refused_however_good_its_figures(
-    store: AdapterStore, manifest: Manifest
-) -> None:
-    (store.folder / manifest.uri).write_bytes(b"x")
-    verdict = Gate(ReleaseSettings(), store).judge(manifest, answers(1.0), answers(0.0))
-    assert not verdict.admitted
-    assert verdict.reason.startswith("unsound")
-
-
-def test_too_few_held_back_queries_judge_soundness_alone(store: AdapterStore, manifest: Manifest) -> None:
-    gate = Gate(ReleaseSettings(min_queries=8), store)
-    few = QUERIES[:7]
-    assert gate.judge(manifest, answers(0.0, few), answers(1.0, few)).admitted
-
-
-def test_the_figures_are_paired() -> None:
-    candidate = {
-        "a": Answer(text="sofa", reward=0.3),
-        "b": Answer(text="sofa", reward=-0.1),
-        "c": Answer(text="", reward=0.0),
-        "only here": Answer(text="x", reward=9.0),
+def answers(
+    reward: float = 0.1,
+    text: str | None = None,
+    *,
+    unpopular: float | None = None,
+    predicted: float | None = None,
+) -> dict[str, Answer]:
+    """Return answers of one reward; different words unless one text is given."""
+    return {
+        query: Answer(
+            text=WORDS[i % 10] if text is None else text,
+            reward=reward,
+            unpopular=reward if unpopular is None else unpopular,
+            predicted=reward if predicted is None else predicted,
+        )
+        for i, query in enumerate(QUERIES)
     }
-    serving = {query: Answer(text="", reward=0.0) for query in "abc"}
-    figures = compare(candidate, serving)
-    assert figures["queries"] == 3
-    assert figures["difference"] == pytest.approx(0.2 / 3)
-    # deviations from .0667: .2333, -.1667, -.0667; squares .0544, .0278, .0044; sum .0867 / 2 / 3
-    assert figures["difference_se"] == pytest.approx((0.086667 / 6) ** 0.5, rel=1e-4)
-    assert (figures["wins"], figures["losses"]) == (1, 1)
-    assert figures["silent"] == pytest.approx(1 / 3)
-    assert figures["same"] == 1.0
 
 
-def test_a_gain_over_raw_is_bounded_from_below_and_unknown_from_a_few_queries() -> None:
-    def bound(rewards: list[float]) -> float:
-        answers = {f"q{i}": Answer(text="x", reward=r) for i, r in enumerate(rewards)}
-        return compare(answers, answers)["reward_bound"]
-
-    assert bound([0.1] * 7) == 0.0
-    assert bound([0.1] * 8) == pytest.approx(0.1)
-    assert bound([0.9, *[-0.1] * 7]) < 0 < sum([0.9, *[-0.1] * 7])  # one lucky query proves nothing
+def test_a_version_as_good_as_what_serves_is_admitted_with_its_gain() -> None:
+    verdict = judge(Shown(candidate=answers(), serving=answers()), SETTINGS)
+    assert verdict.admitted, verdict.reason
+    assert verdict.gain == pytest.approx(0.1)  # all rewards alike: the bound is the mean
+    assert all(figure.holds for figure in verdict.figures.values())
 
 
-def test_a_reward_that_is_no_number_admits_nothing(store: AdapterStore, manifest: Manifest) -> None:
-    verdict = Gate(ReleaseSettings(), store).judge(manifest, answers(float("nan")), answers(0.1))
+@pytest.mark.parametrize(("reward", "admitted"), [(0.095, True), (0.085, False)])
+def test_it_may_be_worse_by_the_margin_and_no_more(reward: float, *, admitted: bool) -> None:
+    verdict = judge(Shown(candidate=answers(reward), serving=answers(0.1)), SETTINGS)
+    assert verdict.admitted is admitted
+    assert admitted or "difference" in verdict.reason
+
+
+def test_a_reward_that_is_no_number_holds_no_limit() -> None:
+    assert not judge(Shown(candidate=answers(math.nan), serving=answers()), SETTINGS).admitted
+
+
+def test_a_version_that_is_surely_worse_than_raw_is_refused_though_what_serves_is_worse_still() -> None:
+    verdict = judge(Shown(candidate=answers(-0.1), serving=answers(-0.5)), SETTINGS)
     assert not verdict.admitted
-    assert "not a number" in verdict.reason
+    assert "reward_high" in verdict.reason
+    assert "harm_rate" in verdict.reason
+
+
+def test_harm_is_counted_on_judged_queries_alone() -> None:
+    some = {q: Answer(text=WORDS[i % 10], reward=-0.1, judged=i < 5) for i, q in enumerate(QUERIES)}
+    mostly = answers() | {q: one for q, one in some.items() if one.judged}
+    verdict = judge(Shown(candidate=mostly, serving=mostly), SETTINGS)
+    assert verdict.figures["harm_rate"].value == pytest.approx(5 / 20)
+    assert verdict.figures["worse_than_raw"].value == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "figure"),
+    [
+        ("sofa lamp chair table rug oven desk", "words"),
+        ("best", "same"),
+        ("🎉 ★", "odd"),
+        ("xkcdqrst", "odd"),
+        ("query query", "repeated"),
+    ],
+)
+def test_words_that_please_no_shopper_are_refused_whatever_they_earn(text: str, figure: str) -> None:
+    verdict = judge(Shown(candidate=answers(0.5, text=text), serving=answers(0.1)), SETTINGS)
+    assert not verdict.admitted
+    assert figure in verdict.reason
+
+
+def test_falling_silent_at_once_is_refused() -> None:
+    verdict = judge(Shown(candidate=answers(text=""), serving=answers()), SETTINGS)
+    assert "silence_jump" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("vital", "bad"),
+    [("answer_s", 9.0), ("norm_ratio", 1e6), ("divergence_nats", 30.0), ("divergence_nats", math.nan)],
+)
+def test_what_the_machine_says_of_it_has_limits_too(vital: str, bad: float) -> None:
+    shown = Shown(candidate=answers(), serving=answers(), vitals={vital: bad})
+    assert vital in judge(shown, SETTINGS).reason
+
+
+def test_a_gain_that_rests_on_popular_objects_alone_is_refused() -> None:
+    verdict = judge(Shown(candidate=answers(unpopular=-0.01), serving=answers()), SETTINGS)
+    assert "unpopular_reward" in verdict.reason
+
+
+def test_a_gain_that_does_not_come_true_is_refused() -> None:
+    verdict = judge(Shown(candidate=answers(predicted=1.0), serving=answers()), SETTINGS)
+    assert verdict.figures["slope"].value == pytest.approx(0.1)  # .1 realised on 1 predicted, everywhere
+    assert "slope_high" in verdict.reason
+
+
+def test_it_is_held_against_the_weekly_anchor_as_well() -> None:
+    shown = Shown(candidate=answers(0.1), serving=answers(0.1), anchor=answers(0.2))
+    assert "anchor_difference" in judge(shown, SETTINGS).reason
+
+
+def test_a_verdict_names_the_figure_its_value_and_its_limit() -> None:
+    verdict = judge(Shown(candidate=answers(text="best"), serving=answers()), SETTINGS)
+    assert "same is 1, at most 0.3 is asked" in verdict.reason
+
+
+def test_what_cannot_be_loaded_is_refused_with_its_reason() -> None:
+    assert unsound("torn").reason == "unsound: torn"
+    assert not unsound("torn").admitted

@@ -15,7 +15,8 @@ from agent.serve.asking import Kind, LiveRewrites, RewriteAsk
 from agent.serve.jobs import MOST_BACKGROUND, MOST_LIVE, Jobs
 from agent.serve.rewriter import Rewriter
 from feedback.clock import ManualClock
-from feedback.records import Manifest, Rewrite
+from feedback.records import Rewrite
+from feedback.version_records import Manifest
 
 
 class GatedPolicy(FakePolicy):
@@ -56,8 +57,15 @@ async def running(replica: Replica) -> AsyncIterator[Rewriter]:
         await work
 
 
-def ask(query: str, kind: Kind = Kind.LIVE) -> RewriteAsk:
-    return RewriteAsk(query=query, neighbours_seq=9, kind=kind)
+def ask(query: str, kind: Kind = Kind.LIVE, version: int = 0) -> RewriteAsk:
+    return RewriteAsk(query=query, neighbours_seq=9, kind=kind, version=version)
+
+
+async def serve(rewriter: Rewriter, stable: int, canary: int = 0) -> None:
+    """Have the replica answer with these, as the watcher does."""
+    for version in {stable, canary} - {0}:
+        await rewriter.hold(manifest(version), {})
+    await rewriter.keep(stable=stable, held=frozenset({stable, canary} - ({0} if stable else set())))
 
 
 def manifest(version: int, base_model: str = "fake", prompt: str = PROMPT_VERSION) -> Manifest:
@@ -131,7 +139,7 @@ async def test_weights_are_swapped_between_two_batches_never_within_one() -> Non
         replica.policy.entered.clear()
         under_way = asyncio.ensure_future(rewriter.rewrite(ask("second")))
         await asyncio.to_thread(replica.policy.entered.wait, 5)
-        swap = asyncio.ensure_future(rewriter.apply(manifest(5), {}))
+        swap = asyncio.ensure_future(serve(rewriter, stable=5))
         await asyncio.sleep(0)
         assert rewriter.version == 0
         replica.policy.gate.set()
@@ -144,7 +152,7 @@ async def test_weights_of_another_model_are_refused_and_the_former_go_on() -> No
     replica = Replica()
     async with running(replica) as rewriter:
         with pytest.raises(BadWeights, match="another"):
-            await rewriter.apply(manifest(5, "another"), {})
+            await rewriter.hold(manifest(5, "another"), {})
         assert (await rewriter.rewrite(ask("couch"))).version == 0
 
 
@@ -152,8 +160,8 @@ async def test_weights_that_learned_another_prompt_are_refused() -> None:
     replica = Replica()
     async with running(replica) as rewriter:
         with pytest.raises(BadWeights, match="with prompt v0"):
-            await rewriter.apply(manifest(5, prompt="v0"), {})
-        await rewriter.apply(manifest(6), {})
+            await rewriter.hold(manifest(5, prompt="v0"), {})
+        await serve(rewriter, stable=6)
         assert (await rewriter.rewrite(ask("couch"))).version == 6
 
 
@@ -170,11 +178,102 @@ async def test_a_batch_that_fails_fails_alone() -> None:
 async def test_a_revoked_version_answers_nobody_and_fills_nothing() -> None:
     replica = Replica()
     async with running(replica) as rewriter:
-        await rewriter.apply(manifest(5), {})
+        await serve(rewriter, stable=4, canary=5)
+        rewriter.revoke(frozenset({4, 5}))
+        for version in (0, 5):
+            with pytest.raises(Transient, match="revoked"):
+                await rewriter.rewrite(ask("couch", version=version))
+    assert (replica.cache.rewrites, replica.cache.canaries) == ({}, {})
+
+
+async def test_a_version_revoked_while_it_writes_answers_nobody() -> None:
+    replica = Replica()
+    async with running(replica) as rewriter:
+        await serve(rewriter, stable=4, canary=5)
+        replica.policy.gate.clear()
+        under_way = asyncio.ensure_future(rewriter.rewrite(ask("couch", version=5)))
+        await asyncio.to_thread(replica.policy.entered.wait, 5)
         rewriter.revoke(frozenset({5}))
+        replica.policy.gate.set()
         with pytest.raises(Transient, match="revoked"):
-            await rewriter.rewrite(ask("couch"))
-    assert replica.cache.rewrites == {}
+            await under_way
+    assert replica.cache.canaries == {}
+
+
+async def test_two_versions_answer_side_by_side_each_from_its_own_batch_and_into_its_own_cache() -> None:
+    replica = Replica(batch=8, pool_samples=2)
+    async with running(replica) as rewriter:
+        await serve(rewriter, stable=4, canary=5)
+        asks = [ask(query, version=version) for query in ("a", "b") for version in (0, 5)]
+        made = await asyncio.gather(*map(rewriter.rewrite, asks))
+        assert [one.version for one in made] == [4, 5, 4, 5]
+        assert (rewriter.version, rewriter.canary) == (4, 5)
+        async with asyncio.timeout(5):
+            while len(replica.cache.pools) < 2:
+                await asyncio.sleep(0)
+    assert [n for n, _, greedy in replica.policy.batches if greedy] == [2, 2]
+    assert {name: one.rewrite.version for name, one in replica.cache.rewrites.items()} == {"a": 4, "b": 4}
+    assert {name: one.rewrite.version for name, one in replica.cache.canaries.items()} == {
+        (5, "a"): 5,
+        (5, "b"): 5,
+    }
+    assert {one.version for pool in replica.cache.pools.values() for one in pool.samples} == {4}
+
+
+async def test_a_version_that_is_not_here_is_refused_and_no_other_answers_for_it() -> None:
+    replica = Replica()
+    async with running(replica) as rewriter:
+        await serve(rewriter, stable=4)
+        with pytest.raises(Transient, match="version 5 is not held"):
+            await rewriter.rewrite(ask("couch", version=5))
+        await rewriter.hold(manifest(5), {})
+        with pytest.raises(Transient, match="version 5 is not held"):  # before it is to answer
+            await rewriter.rewrite(ask("couch", version=5))
+    assert replica.policy.batches == []
+
+
+async def test_a_slot_that_goes_while_its_request_waits_fails_that_request_alone() -> None:
+    replica = Replica()
+    async with running(replica) as rewriter:
+        await serve(rewriter, stable=4, canary=5)
+        replica.policy.gate.clear()
+        first = asyncio.ensure_future(rewriter.rewrite(ask("first")))
+        await asyncio.to_thread(replica.policy.entered.wait, 5)
+        waits = asyncio.ensure_future(rewriter.rewrite(ask("second", version=5)))
+        await asyncio.sleep(0)
+        gone = asyncio.ensure_future(rewriter.keep(stable=4, held=frozenset({4})))
+        await asyncio.sleep(0)
+        replica.policy.gate.set()
+        await gone
+        with pytest.raises(Transient, match="version 5"):
+            await waits
+        assert (await first).version == 4
+        assert (await rewriter.rewrite(ask("third"))).version == 4
+
+
+async def test_a_batch_is_of_the_version_that_was_asked_for_first() -> None:
+    jobs = Jobs(batch=2)
+    for query, version in (("a", 0), ("b", 5), ("c", 0), ("a", 5), ("d", 0), ("a", 0)):
+        jobs.put(ask(query, version=version))
+    taken = [(await jobs.take())[1] for _ in range(3)]
+    assert [[(j.ask.query, j.ask.version) for jobs in batch for j in jobs] for batch in taken] == [
+        [("a", 0), ("a", 0), ("c", 0)],
+        [("b", 5), ("a", 5)],
+        [("d", 0)],
+    ]
+
+
+async def test_requests_for_two_versions_of_a_query_are_two() -> None:
+    replica = Replica()
+    replica.policy.gate.clear()
+    async with running(replica) as rewriter:
+        await serve(rewriter, stable=4, canary=5)
+        live = LiveRewrites(rewriter)
+        flying = [live.start(ask("couch", version=version)) for version in (0, 5, 0)]
+        assert flying[0] is flying[2]
+        assert flying[0] is not flying[1]
+        replica.policy.gate.set()
+        assert [(await one).version for one in flying if one] == [4, 5, 4]
 
 
 async def test_more_requests_in_flight_than_the_bound_are_busy() -> None:

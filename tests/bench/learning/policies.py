@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from agent.evaluate.backtest_policy import ServingPolicy
-from agent.learner.rollout import prompt_for
+from agent.evaluate.latest import newest_policy
 from agent.policy.model import Policy
+from agent.scoring import prompt_for
 from agent.settings import Settings
 from agent.weights.store import AdapterStore
 from feedback.neighbours import VerifiedIndex
@@ -20,10 +21,7 @@ def loaded(stores: Mapping[str, Path], settings: Settings) -> dict[str, ServingP
     """Return the untrained policy and each store's newest version, by name."""
     found = {BASE: ServingPolicy(Policy.load(settings.policy), settings)}
     for name, store in stores.items():
-        version, adapter = AdapterStore(store).newest()
-        policy = Policy.load(settings.policy)
-        policy.load_adapter(adapter, version)
-        found[name] = ServingPolicy(policy, settings)
+        found[name] = ServingPolicy(newest_policy(AdapterStore(store), settings.policy), settings)
     return found
 
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from explored_pages import explored
 
-from agent.evaluate.explored import TARGETS, estimates, log_of, rescored
 from agent.policy.model import Policy
 from agent.policy.pack import Group
 from agent.policy.prompt import Prompt
+from agent.scoring.explored import TARGETS, estimates, log_of, rescored
 from agent.sections import PolicySettings
 from feedback.records import Choice, Explored, Rewrite
 
