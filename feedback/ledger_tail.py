@@ -4,7 +4,7 @@ Guarantees that no row is passed over, whatever day's stream it came to: each st
 Reads only; any number of processes may.
 """
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -18,6 +18,7 @@ from feedback.streams import FIELD
 
 DAY_MS = 86_400_000
 CHUNK = 2000
+BEGINNING = "0-0"
 LATE_DAYS = 3
 """Before today, to whose streams rows still come: a page and its clicks wait for each other a day or two."""
 log = structlog.get_logger(__name__)
@@ -66,6 +67,22 @@ class LedgerTail:
                     yield self._at[key], row
             if len(found) < CHUNK:
                 return
+
+
+async def arrival_now(redis: Redis) -> str:
+    """Return the stream id of what arrives now: the server's own time."""
+    seconds, micros = await redis.time()
+    return f"{seconds * 1000 + micros // 1000}-0"
+
+
+def later(one: str, other: str) -> str:
+    """Return the later of two stream ids."""
+    return max(one, other, key=order)
+
+
+def earliest(ids: Sequence[str], *, otherwise: str) -> str:
+    """Return the earliest of stream ids; ``otherwise`` where there is none."""
+    return min(ids, key=order, default=otherwise)
 
 
 def is_after(entry_id: str, other: str) -> bool:

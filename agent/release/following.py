@@ -9,7 +9,7 @@ from typing import cast
 from agent.release.parts import Parts
 from agent.release.tally import Ages, Look, Tally
 from agent.release.trial import Served
-from feedback.ledger_tail import LedgerTail, order
+from feedback.ledger_tail import LedgerTail, arrival_now, order
 from feedback.version_records import Trial
 
 
@@ -49,8 +49,7 @@ class Follower:
 
 async def new_trial(parts: Parts, version: int, *, stable: int, share: float, check: bool = False) -> Trial:
     """Return a trial that begins now."""
-    seconds, micros = await parts.redis.time()
-    after = f"{seconds * 1000 + micros // 1000}-0"  # stream ids are the server's own time
+    after = await arrival_now(parts.redis)
     return Trial(
         version=version,
         stable=stable,

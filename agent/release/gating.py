@@ -21,10 +21,10 @@ from agent.scoring import prompt_for
 from agent.scoring.explored import read_explored
 from feedback.clusters import Clusters
 from feedback.evidence import QueryEvidence, load_decay
-from feedback.ledger_tail import LedgerTail
+from feedback.ledger_tail import BEGINNING, LedgerTail, arrival_now, earliest, later
 from feedback.ranks import RankReader
 from feedback.records import Explored
-from feedback.version_records import Manifest, State
+from feedback.version_records import Manifest, State, Window
 
 log = structlog.get_logger()
 POPULAR = 20_000
@@ -41,20 +41,29 @@ class Gatekeeper:
         self._tail: LedgerTail | None = None
         self._sound: set[int] = set()
 
-    async def follow(self) -> None:
+    async def follow(self, scene: Scene) -> None:
         """Read what came since."""
         if self._tail is None:
             parts = self._parts
-            after = await parts.registry.judged()
             self._tail = LedgerTail(
                 parts.redis,
                 parts.settings.keys,
                 parts.clock,
-                after=after,
+                after=await self._beginning(scene),
                 days=parts.settings.feedback.ledger_days,
             )
         async for partition, entry_id, row in self._tail.read():
             self._slice.add(Arrived(partition=partition, entry_id=entry_id, row=row))
+
+    async def _beginning(self, scene: Scene) -> dict[str, str]:
+        """Return, by partition, the row behind which rows may judge a version that was made or will be."""
+        judged = await self._parts.registry.judged()
+        made = [await self._parts.registry.manifest(n) for n in scene.in_state(State.MADE)]
+        now = await arrival_now(self._parts.redis)
+        return {
+            p: later(judged.get(p, BEGINNING), earliest([_end(one, p) for one in made], otherwise=now))
+            for p in map(str, range(self._parts.settings.keys.partitions))
+        }
 
     async def unsound(self, scene: Scene) -> tuple[int, Verdict] | None:
         """Return a version that cannot be loaded, with the verdict on it; None where all can."""
@@ -136,3 +145,7 @@ class Gatekeeper:
 
     def _prompts(self, queries: list[str]) -> list[Prompt]:
         return [prompt_for(query, self._parts.index, self._parts.settings) for query in queries]
+
+
+def _end(manifest: Manifest, partition: str) -> str:
+    return manifest.window.get(partition, Window()).last

@@ -47,7 +47,7 @@ class Releaser:
         """
         await self._tidy()
         decided = await self._watch(await self._parts.desk.scene())
-        await self._gate.follow()
+        await self._gate.follow(await self._parts.desk.scene())
         if "releases" in await self._parts.registry.paused():
             self.waits_for = "releases are paused: unseen resume releases"
             return decided

@@ -18,7 +18,7 @@ from agent.release.examining import Examiner
 from agent.release.parts import Parts
 from agent.release.releaser import Releaser
 from agent.retrieval import Results
-from agent.sections import PolicySettings, ReleaseSettings, ServeSettings
+from agent.sections import LearnerSettings, PolicySettings, ReleaseSettings, ServeSettings
 from agent.settings import Settings
 from agent.weights.registry import Registry
 from agent.weights.store import AdapterStore
@@ -121,15 +121,16 @@ class ReleaseBench:
 
 @asynccontextmanager
 async def release_bench(
-    folder: Path, tenant: str, redis_url: str, **release: object
+    folder: Path, tenant: str, redis_url: str, *, held_back_share: float = 0.1, **release: object
 ) -> AsyncIterator[ReleaseBench]:
-    """Give a bench; the gate waits for no events, trials follow each other at once."""
+    """Give a bench; unless told otherwise the gate waits for no events, trials follow each other at once."""
     settings = Settings(
         tenant=tenant,
         data_dir=folder,
         redis={"state_url": redis_url, "partitions": 2},
         policy=TINY,
         serve=ServeSettings(),
+        learner=LearnerSettings(held_back_share=held_back_share),
         release=ReleaseSettings.model_validate(
             {"gate_clicks": 0, "trial_every_s": 0, "min_clients": 20, **release}
         ),
