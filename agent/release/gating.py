@@ -5,6 +5,8 @@ that one which cannot be loaded is refused at once, and that a catalogue that is
 """
 
 from bisect import bisect_right
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 import structlog
@@ -66,12 +68,18 @@ class Gatekeeper:
         }
 
     async def unsound(self, scene: Scene) -> tuple[int, Verdict] | None:
-        """Return a version that cannot be loaded, with the verdict on it; None where all can."""
-        for version in scene.in_state(State.MADE):
-            if version in self._sound:
-                continue
+        """Return a version that is not to be judged at all, with the verdict on it; None where there is none.
+
+        It cannot be loaded, or was learned by way of one that was rolled back.
+        """
+        new = [version for version in scene.in_state(State.MADE) if version not in self._sound]
+        by_number = {one.version: one for one in await self._parts.registry.versions()} if new else {}
+        for version in (one for one in new if one in by_number):
+            bad = revoked_ancestor(by_number[version], by_number, scene.revoked)
+            if bad:
+                return version, unsound(f"it was learned by way of version {bad}, which was rolled back")
             try:
-                await self._parts.examiner.state(await self._parts.registry.manifest(version))
+                await self._parts.examiner.state(by_number[version])
             except BadWeights as error:
                 return version, unsound(str(error))
             self._sound.add(version)
@@ -145,6 +153,15 @@ class Gatekeeper:
 
     def _prompts(self, queries: list[str]) -> list[Prompt]:
         return [prompt_for(query, self._parts.index, self._parts.settings) for query in queries]
+
+
+def revoked_ancestor(manifest: Manifest, by_number: Mapping[int, Manifest], revoked: AbstractSet[int]) -> int:
+    """Return the nearest version that it was learned from and that was rolled back; 0: none that is known."""
+    parent = manifest.parent
+    while parent and parent not in revoked:
+        one = by_number.get(parent)
+        parent = (one.of or one.parent) if one else 0
+    return parent
 
 
 def _end(manifest: Manifest, partition: str) -> str:

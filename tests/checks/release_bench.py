@@ -61,7 +61,7 @@ class ReleaseBench:
         saved = self.parts.store.save(version, state)
         made = Manifest(
             version=version,
-            parent=version - 1,
+            parent=0,
             base_model=policy.base_model,
             prompt_version=PROMPT_VERSION,
             uri=saved.uri,

@@ -230,6 +230,21 @@ async def test_the_gate_does_not_overrule_what_an_operator_did_meanwhile(bench: 
     assert await bench.state(version) is State.RETIRED
 
 
+async def test_what_was_learned_by_way_of_a_version_that_was_rolled_back_is_not_tried(
+    bench: ReleaseBench,
+) -> None:
+    await served(bench)
+    bad = await served(bench)
+    between = await bench.make(parent=bad)
+    await bench.parts.desk.roll_back(await bench.parts.desk.scene(), BY_HAND)
+    late = await bench.make(parent=between)  # a learner that had not noticed yet
+    other = await bench.make(parent=0)
+    await bench.releaser.step()
+    assert await bench.state(late) is State.REFUSED
+    await bench.releaser.step()
+    assert await bench.state(other) is State.TRIAL
+
+
 async def test_a_torn_newer_version_does_not_take_an_older_one_s_place(bench: ReleaseBench) -> None:
     good, torn = await bench.make(), await bench.make()
     made = await bench.parts.registry.manifest(torn)
