@@ -36,7 +36,8 @@ class _Page:
     differs: bool
     clicked: bool = False
     bought: bool = False
-    again: bool = False
+    after_ms: int | None = None
+    """Until the client searched again; None: it has not."""
 
 
 _Waiting = tuple[int, int, _Page]
@@ -94,6 +95,8 @@ class Look:
     purchases: Arms
     again: Arms
     """Pages followed by a further search within a minute, of pages old enough for clicks."""
+    abandoned: Arms
+    """Pages that the client left without a click or a further search, of the same."""
     pages: int
     """Of the canary, all ages."""
     holdback: Arms
@@ -117,7 +120,7 @@ class Tally:
         self._numbers = count()
         self._clicks, self._again, self._purchases = _Counts(), _Counts(), _Counts()
         self._young = _Counts()
-        self._overall = _Counts(OVERALL)
+        self._abandoned, self._overall = _Counts(), _Counts(OVERALL)
         self._searches = 0
 
     def add(self, row: LedgerRow, arrived_ms: int = 0) -> None:
@@ -136,6 +139,7 @@ class Tally:
             young=self._young.arms(),
             purchases=self._purchases.arms(),
             again=self._again.arms(),
+            abandoned=self._abandoned.arms(),
             pages=differing,
             holdback=self._overall.arms(),
             share=differing / self._searches if self._searches else 0.0,
@@ -144,8 +148,8 @@ class Tally:
     def _page(self, row: LedgerRow, arrived_ms: int) -> None:
         self._searches += row.arm is Treatment.CANARY
         before = self._last.pop(row.client, None)
-        if before is not None and 0 <= row.at_ms - before.at_ms < AGAIN_MS:
-            before.again = True
+        if before is not None:
+            before.after_ms = max(0, row.at_ms - before.at_ms)
         differs = row.trial == self.trial.version and row.arm in ARMS
         if not (differs or row.arm in OVERALL) or row.aside or row.query_id in self._pages:
             return
@@ -168,11 +172,17 @@ class Tally:
                 self._young.hit(page)
         page.bought |= row.action is Action.PURCHASE and age_ms <= self._ages.purchase_ms
 
+    def _is_abandoned(self, page: _Page) -> bool:
+        """Tell whether the client left: no click, and no further search as long as clicks are waited for."""
+        left = page.after_ms is None or page.after_ms > self._ages.click_ms
+        return left and not page.clicked
+
     def _mature(self, now_ms: int) -> None:
         for page in _of_age(self._unclicked, now_ms - self._ages.click_ms):
             if page.differs:
                 self._clicks.add(page, hit=page.clicked)
-                self._again.add(page, hit=page.again)
+                self._again.add(page, hit=page.after_ms is not None and page.after_ms < AGAIN_MS)
+                self._abandoned.add(page, hit=self._is_abandoned(page))
             if page.arm in OVERALL:
                 self._overall.add(page, hit=page.clicked)
         for page in _of_age(self._unbought, now_ms - self._ages.purchase_ms):

@@ -125,18 +125,21 @@ def doubts_of(look: Look, outcome: Outcome, ratchet: Ratchet, now_ms: int) -> Do
     """Return what speaks against promoting: alarms, the budget, the anchor, holdback."""
     release = ratchet.settings
     again = lift(look.again.canary, look.again.stable, alpha=release.harm_alpha)
+    left_page = lift(look.abandoned.canary, look.abandoned.stable, alpha=release.harm_alpha)
     over_raw = lift(look.holdback.canary, look.holdback.stable, alpha=release.harm_alpha)
     candidate = Promotion(lift=outcome.lift, error=outcome.error, share=outcome.share)
     level, left = ratchet.level(candidate, now_ms), ratchet.left(now_ms)
     cost = max(0.0, -outcome.lift) * outcome.share
     found = {
         "shoppers search again within a minute more often": again.lower > 0,
+        "shoppers leave without a click more often": left_page.lower > 0,
         "clicks are surely below those of holdback": over_raw.upper < 0,
         f"with it, clicks would be {level.lift:+.1%} against the weekly anchor": level.worse,
         f"it would cost {cost:.2%} of a month's clicks, of which {left:.2%} are left": cost > max(0.0, left),
     }
     figures = {
         **bounds_of("again", again),
+        **bounds_of("abandoned", left_page),
         **bounds_of("over_holdback", over_raw),
         "anchor_lift": Figure(value=level.lift, least=-release.trial_margin),
         "budget_left": Figure(value=left, least=cost),

@@ -117,6 +117,19 @@ def test_a_further_search_within_a_minute_is_counted_against_the_page() -> None:
     assert counts(look.again.canary) == [(2, 0), (2, 1)]
 
 
+def test_a_page_without_a_click_or_a_further_search_is_abandoned() -> None:
+    look = tallied(
+        page("1", "a", Treatment.CANARY, 0),
+        page("2", "b", Treatment.CANARY, 0),
+        act("2"),
+        page("3", "c", Treatment.CANARY, 0),
+        page("4", "c", Treatment.CANARY, 1000),  # as long as clicks are waited for
+        page("5", "d", Treatment.CANARY, 0),
+        page("6", "d", Treatment.CANARY, 1001),  # another day's business
+    ).look(1000)
+    assert counts(look.abandoned.canary) == [(1, 0), (1, 0), (1, 1), (1, 1)]
+
+
 def test_a_row_that_comes_twice_counts_once() -> None:
     look = tallied(page("1", "a", Treatment.CANARY), page("1", "a", Treatment.CANARY)).look(1000)
     assert counts(look.clicks.canary) == [(1, 0)]
