@@ -2,7 +2,7 @@
 
 Starts Redis and OpenSearch and lets shoppers into the demo's shop in virtual time: some click by rank alone,
 some by popularity alone, and some mean what they ask but are split into two arms that get the same (A/A).
-Versions of the policy that are noise go through publisher, gate and registry at the end of each.
+Versions of the policy that are noise go through gate and registry at the end of each.
 """
 
 import argparse
