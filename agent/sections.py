@@ -226,12 +226,13 @@ class ReleaseSettings(Section):
     max_words: float = Field(6.0, gt=0)
     """Mean words of a rewrite, above which a version is ill."""
     max_repeated: float = Field(0.1, ge=0, le=1)
-    """Words of rewrites that only repeat the query or themselves, as a share."""
-    max_same: float = Field(0.3, gt=0, le=1)
+    """Words of rewrites that stand in them before, as a share; the query's own words are a shopper's way to
+    refine it."""
+    max_same: float = Field(0.5, gt=0, le=1)
     """Rewrites that hold one and the same word, as a share of those that are not empty."""
     max_odd: float = Field(0.05, ge=0, le=1)
     """Words of rewrites that are none (symbols, emojis, strings without a vowel), as a share."""
-    max_silence_jump: float = Field(0.4, gt=0, le=1)
+    max_silence_jump: float = Field(0.6, gt=0, le=1)
     """By which the share of empty rewrites may rise or fall against the serving version."""
     max_divergence: float = Field(8.0, gt=0)
     """Nats a token from the base model."""

@@ -20,7 +20,7 @@ def text_figures(texts: Mapping[str, str]) -> dict[str, float]:
     """Return the figures of rewrites by query.
 
     ``silent``: share of empty rewrites. Of the others: ``words``: mean number; ``most_words``: the 95th
-    percentile; ``repeated``: share of words that stand in the query or earlier in the rewrite; ``same``:
+    percentile; ``repeated``: share of words that stand earlier in the rewrite already; ``same``:
     share of rewrites that hold the most frequent word that their queries do not; ``odd``: share of words that
     are none.
     """
@@ -31,7 +31,7 @@ def text_figures(texts: Mapping[str, str]) -> dict[str, float]:
         "silent": 1 - len(spoken) / len(texts) if texts else 0.0,
         "words": total / len(spoken) if spoken else 0.0,
         "most_words": float(lengths[int(0.95 * (len(lengths) - 1))]) if lengths else 0.0,
-        "repeated": sum(_repeated(q, words) for q, words in spoken.items()) / total if total else 0.0,
+        "repeated": sum(map(_repeated, spoken.values())) / total if total else 0.0,
         "same": _same(spoken),
         "odd": sum(is_odd(word) for words in spoken.values() for word in words) / total if total else 0.0,
     }
@@ -49,9 +49,8 @@ def is_odd(word: str) -> bool:
     return latin and len(alphabetic) > FEW_LETTERS and not _VOWEL.search(alphabetic)
 
 
-def _repeated(query: str, words: Sequence[str]) -> int:
-    seen = set(query.lower().split())
-    n = 0
+def _repeated(words: Sequence[str]) -> int:
+    seen, n = set[str](), 0
     for word in words:
         n += word in seen
         seen.add(word)

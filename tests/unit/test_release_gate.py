@@ -71,7 +71,7 @@ def test_harm_is_counted_on_judged_queries_alone() -> None:
         ("best", "same"),
         ("🎉 ★", "odd"),
         ("xkcdqrst", "odd"),
-        ("query query", "repeated"),
+        ("sofa sofa", "repeated"),
     ],
 )
 def test_words_that_please_no_shopper_are_refused_whatever_they_earn(text: str, figure: str) -> None:
@@ -112,7 +112,7 @@ def test_it_is_held_against_the_weekly_anchor_as_well() -> None:
 
 def test_a_verdict_names_the_figure_its_value_and_its_limit() -> None:
     verdict = judge(Shown(candidate=answers(text="best"), serving=answers()), SETTINGS)
-    assert "same is 1, at most 0.3 is asked" in verdict.reason
+    assert "same is 1, at most 0.5 is asked" in verdict.reason
 
 
 def test_what_cannot_be_loaded_is_refused_with_its_reason() -> None:
