@@ -21,15 +21,12 @@ from feedback.ledger import LedgerRow, day_of
 from feedback.records import Action
 from feedback.settings import FeedbackSettings, RedisSettings
 from feedback.stores import connect
+from feedback.stream_reading import BEFORE_ALL, CHUNK, arrival, chunks
 from feedback.streams import FIELD
 from feedback.version_records import Window
 
 log = structlog.get_logger(__name__)
 DAY_MS = 86_400_000
-CHUNK = 2000
-"""Rows read at a time, so that no read holds the server for long."""
-BEFORE_ALL = "0-0"
-"""An id before every row's."""
 COUNT = """local found = redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[2], 'COUNT', ARGV[3])
 if #found == 0 then return {0, '', ''} end
 return {#found, found[1][1], found[#found][1]}"""
@@ -45,7 +42,7 @@ async def newest_rows(
         while True:
             found: Any = await redis.xrevrange(key, max=before, count=CHUNK)
             for _, entry in found:
-                row = _read(entry.get(FIELD.encode(), b""))
+                row = read_row(entry)
                 if row is not None:
                     yield row
             if len(found) < CHUNK:
@@ -77,16 +74,12 @@ async def rows_after(
     In the order of their arrival within a day's stream, the streams one after the other, the oldest first.
     """
     for day in sorted(days):
-        key, start = keys.ledger(partition, day_of(day * DAY_MS)), f"({after}"
-        while True:
-            found: Any = await redis.xrange(key, min=start, max=until, count=CHUNK)
+        stream = keys.ledger(partition, day_of(day * DAY_MS))
+        async for found in chunks(redis, stream, after=after, until=until):
             for entry_id, entry in found:
-                row = _read(entry.get(FIELD.encode(), b""))
+                row = read_row(entry)
                 if row is not None:
                     yield entry_id.decode(), row
-            if len(found) < CHUNK:
-                break
-            start = f"({found[-1][0].decode()}"
 
 
 async def last_ids(redis: Redis, keys: Keys, days: range) -> dict[str, str]:
@@ -144,12 +137,6 @@ async def _window(redis: Redis, streams: Mapping[str, str], after: str) -> Windo
     return Window(first=min(firsts, key=arrival), last=max(streams.values(), key=arrival), rows=rows)
 
 
-def arrival(entry_id: str) -> tuple[int, int]:
-    """Return what a stream's ids are ordered by: milliseconds by Redis' clock, and a count within them."""
-    at_ms, _, count = entry_id.partition("-")
-    return int(at_ms), int(count or 0)
-
-
 def days_since(after: str, now_ms: int, settings: FeedbackSettings) -> range:
     """Return the days, the oldest first, in whose streams a row may have arrived after an id.
 
@@ -186,9 +173,10 @@ async def read_clicked(
         await connection.aclose()
 
 
-def _read(stored: bytes) -> LedgerRow | None:
+def read_row(entry: Mapping[bytes, bytes]) -> LedgerRow | None:
+    """Return an entry's row; None, and a line in the log, where it cannot be read."""
     try:
-        return msgspec.json.decode(stored, type=LedgerRow)
+        return msgspec.json.decode(entry.get(FIELD.encode(), b""), type=LedgerRow)
     except msgspec.MsgspecError as error:
         log.warning("ledger.unreadable", error=str(error)[:200])
         return None

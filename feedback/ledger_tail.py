@@ -4,101 +4,55 @@ Guarantees that no row is passed over, whatever day's stream it came to: each st
 Reads only; any number of processes may.
 """
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncGenerator, Mapping
 
-import msgspec
-import structlog
 from redis.asyncio import Redis
 
 from feedback.clock import Clock
 from feedback.keys import Keys
 from feedback.ledger import LedgerRow, day_of
-from feedback.streams import FIELD
-
-DAY_MS = 86_400_000
-CHUNK = 2000
-BEGINNING = "0-0"
-LATE_DAYS = 3
-"""Before today, to whose streams rows still come: a page and its clicks wait for each other a day or two."""
-log = structlog.get_logger(__name__)
+from feedback.ledger_days import DAY_MS, days_since, read_row
+from feedback.settings import FeedbackSettings
+from feedback.stream_reading import BEFORE_ALL, arrival, chunks
 
 
 class LedgerTail:
     """One reader's positions."""
 
     def __init__(
-        self, redis: Redis, keys: Keys, clock: Clock, *, after: Mapping[str, str], days: int
+        self,
+        redis: Redis,
+        keys: Keys,
+        settings: FeedbackSettings,
+        clock: Clock,
+        *,
+        after: Mapping[str, str],
     ) -> None:
-        """Begin behind ``after``, by partition; without one, at the beginning of the ledger.
-
-        Args:
-            redis: the state.
-            keys: of the tenant.
-            clock: says which day it is.
-            after: stream ids.
-            days: that the ledger is kept; so many are read at first, and then those to which rows still come.
-        """
+        """Begin behind ``after``, stream ids by partition; without one, at the beginning of the ledger."""
         self._redis = redis
         self._keys = keys
+        self._settings = settings
         self._clock = clock
         self._after = dict(after)
-        self._days = days
+        self._newest = dict(after)
+        """That was read, by partition: it says to which days' streams rows may still come."""
         self._at: dict[str, str] = {}
 
     async def read(self) -> AsyncGenerator[tuple[int, str, LedgerRow], None]:
         """Yield partition, stream id and row of what came since; raises what Redis raises."""
-        today = self._clock() // DAY_MS
-        days = [day_of(day * DAY_MS) for day in range(today - self._days, today + 2)]
-        self._days = LATE_DAYS
         for partition in range(self._keys.partitions):
-            for day in days:
-                async for entry_id, row in self._stream(partition, self._keys.ledger(partition, day)):
+            newest = self._newest.get(str(partition), BEFORE_ALL)
+            for day in days_since(newest, self._clock(), self._settings):
+                key = self._keys.ledger(partition, day_of(day * DAY_MS))
+                async for entry_id, row in self._stream(str(partition), key):
                     yield partition, entry_id, row
 
-    async def _stream(self, partition: int, key: str) -> AsyncGenerator[tuple[str, LedgerRow], None]:
-        while True:
-            at = self._at.get(key) or self._after.get(str(partition))
-            found: Any = await self._redis.xrange(key, min=f"({at}" if at else "-", count=CHUNK)
+    async def _stream(self, partition: str, key: str) -> AsyncGenerator[tuple[str, LedgerRow], None]:
+        at = self._at.get(key) or self._after.get(partition, BEFORE_ALL)
+        async for found in chunks(self._redis, key, after=at):
             for stored_id, entry in found:
-                self._at[key] = stored_id.decode()
-                row = _read(entry.get(FIELD.encode(), b""))
+                entry_id = self._at[key] = stored_id.decode()
+                self._newest[partition] = max(self._newest.get(partition, BEFORE_ALL), entry_id, key=arrival)
+                row = read_row(entry)
                 if row is not None:
-                    yield self._at[key], row
-            if len(found) < CHUNK:
-                return
-
-
-async def arrival_now(redis: Redis) -> str:
-    """Return the stream id of what arrives now: the server's own time."""
-    seconds, micros = await redis.time()
-    return f"{seconds * 1000 + micros // 1000}-0"
-
-
-def later(one: str, other: str) -> str:
-    """Return the later of two stream ids."""
-    return max(one, other, key=order)
-
-
-def earliest(ids: Sequence[str], *, otherwise: str) -> str:
-    """Return the earliest of stream ids; ``otherwise`` where there is none."""
-    return min(ids, key=order, default=otherwise)
-
-
-def is_after(entry_id: str, other: str) -> bool:
-    """Tell whether a stream id is later than another."""
-    return order(entry_id) > order(other)
-
-
-def order(entry_id: str) -> tuple[int, int]:
-    """Return what sorts stream ids by arrival: the server's milliseconds, and a number within them."""
-    ms, _, n = entry_id.partition("-")
-    return int(ms), int(n or 0)
-
-
-def _read(stored: bytes) -> LedgerRow | None:
-    try:
-        return msgspec.json.decode(stored, type=LedgerRow)
-    except msgspec.MsgspecError as error:
-        log.warning("ledger.unreadable", error=str(error)[:200])
-        return None
+                    yield entry_id, row

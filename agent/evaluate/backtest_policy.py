@@ -15,17 +15,12 @@ from agent.evaluate.backtest_figures import Figures
 from agent.learner.parts import Stores
 from agent.learner.session import LearnerSession, Trained
 from agent.policy.model import Policy
-from agent.policy.plan import form_of
-from agent.policy.prompt import Prompt
-from agent.release.desk import Desk
-from agent.release.examining import Examiner
 from agent.release.parts import Parts
 from agent.release.played import at_once, release_at_once
 from agent.retrieval import Catalogue
+from agent.scoring import prompt_for
 from agent.sections import WeightsSettings
 from agent.settings import Settings
-from agent.weights.registry import Registry
-from agent.weights.store import AdapterStore
 from feedback.clock import ManualClock
 from feedback.evidence import EvidenceReader
 from feedback.neighbours import VerifiedIndex
@@ -48,13 +43,6 @@ class Learning(Protocol):
         ...
 
 
-def serving_prompt(query: str, index: VerifiedIndex, settings: Settings) -> Prompt:
-    """Return the prompt of a query as the gateway makes it: judged neighbours as examples."""
-    near = index.nearest(query, k=settings.policy.neighbours)
-    examples = tuple((n.verified.query, n.verified.text) for n in near)
-    return Prompt(query=query, examples=examples, form=form_of(query, settings.plan))
-
-
 class Played(Protocol):
     """A shop in virtual time, as far as a learner needs it."""
 
@@ -72,7 +60,7 @@ class ServingPolicy:
 
     async def rewrite(self, queries: Sequence[str], index: VerifiedIndex) -> list[Rewrite]:
         """Return the greedy rewrite of each query."""
-        prompts = [serving_prompt(query, index, self._settings) for query in queries]
+        prompts = [prompt_for(query, index, self._settings) for query in queries]
         groups = await asyncio.to_thread(self.policy.sample, prompts, n=1, greedy=True)
         return [group[0] for group in groups]
 
@@ -152,27 +140,12 @@ async def learning_policy(
             clock=world.clock,
         )
         session = await LearnerSession.build(own, stores, seed=seed)
-        parts = release_parts(at_once(own), world, catalogue)
+        parts = Parts.of(
+            at_once(own), world.redis, catalogue, lambda: Policy.load(own.policy), clock=world.clock
+        )
         try:
             policy = await asyncio.to_thread(Policy.load, own.policy)
             yield LearningPolicy(policy, session, parts)
         finally:
             parts.examiner.close()
             await session.close()
-
-
-def release_parts(settings: Settings, world: Played, catalogue: Catalogue) -> Parts:
-    """Return what the gate works with in a played log, with a policy of its own."""
-    registry, store = Registry(world.redis, settings.keys), AdapterStore(settings.weights_dir)
-    return Parts(
-        settings=settings,
-        redis=world.redis,
-        registry=registry,
-        store=store,
-        desk=Desk(registry, world.clock, by="backtest"),
-        examiner=Examiner(lambda: Policy.load(settings.policy), store, settings),
-        catalogue=catalogue,
-        evidence=world.evidence,
-        index=VerifiedIndex(),
-        clock=world.clock,
-    )

@@ -16,7 +16,7 @@ from agent.learner.batches import BatchRecord, GroupRecord
 from agent.learner.checkpoint import Place
 from agent.learner.loss import leave_one_out
 from feedback.ledger import LedgerRow
-from feedback.ledger_days import arrival
+from feedback.stream_reading import arrival
 from feedback.version_records import Manifest, Window
 
 EVENTS = ("action", "refinement")

@@ -29,8 +29,9 @@ from agent.learner.batches import BatchRecord, BatchStore
 from agent.settings import Settings
 from agent.weights.files import Files
 from feedback.entries import PAGE
-from feedback.ledger_days import BEFORE_ALL, DAY_MS, days_back, days_since, rows_after
+from feedback.ledger_days import DAY_MS, days_back, days_since, rows_after
 from feedback.records import Impression
+from feedback.stream_reading import BEFORE_ALL
 from feedback.version_records import Manifest
 
 

@@ -9,7 +9,8 @@ from typing import cast
 from agent.release.parts import Parts
 from agent.release.tally import Ages, Look, Tally
 from agent.release.trial import Served
-from feedback.ledger_tail import LedgerTail, arrival_now, order
+from feedback.ledger_tail import LedgerTail
+from feedback.stream_reading import arrival, arrival_now
 from feedback.version_records import Trial
 
 
@@ -30,16 +31,10 @@ class Follower:
                 purchase_ms=int(parts.settings.release.purchase_age_s * 1000),
             )
             self._tally = Tally(trial, ages)
-            self._tail = LedgerTail(
-                parts.redis,
-                parts.settings.keys,
-                parts.clock,
-                after=trial.after,
-                days=parts.settings.feedback.ledger_days,
-            )
+            self._tail = parts.tail(trial.after)
         arrived = [(entry_id, row) async for _, entry_id, row in self._tail.read()]
-        for entry_id, row in sorted(arrived, key=lambda one: order(one[0])):
-            self._tally.add(row, order(entry_id)[0])
+        for entry_id, row in sorted(arrived, key=lambda one: arrival(one[0])):
+            self._tally.add(row, arrival(entry_id)[0])
         return self._tally.look(parts.clock())
 
     def forget(self) -> None:

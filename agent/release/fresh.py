@@ -13,9 +13,9 @@ from feedback.decay import Decay
 from feedback.evidence import QueryEvidence, parse
 from feedback.keys import Keys
 from feedback.ledger import Increments, LedgerRow
-from feedback.ledger_tail import is_after
 from feedback.records import Action
 from feedback.settings import FeedbackSettings
+from feedback.stream_reading import BEFORE_ALL, arrival
 from feedback.version_records import Window
 
 MOST_ROWS = 200_000
@@ -46,15 +46,16 @@ class Slice:
     def after(self, windows: Mapping[str, Window]) -> list[Arrived]:
         """Return the rows that came after a version's evidence window."""
         ends = {int(p): window.last for p, window in windows.items()}
-        return [one for one in self._rows if is_after(one.entry_id, ends.get(one.partition, "0-0"))]
+        return [
+            one for one in self._rows if arrival(one.entry_id) > arrival(ends.get(one.partition, BEFORE_ALL))
+        ]
 
     def used(self) -> dict[str, str]:
         """Forget all rows, for they have judged; return where each partition's end."""
         position: dict[str, str] = {}
         for one in self._rows:
             name = str(one.partition)
-            if is_after(one.entry_id, position.get(name, "0-0")):
-                position[name] = one.entry_id
+            position[name] = max(position.get(name, BEFORE_ALL), one.entry_id, key=arrival)
         self._rows.clear()
         return position
 

@@ -23,9 +23,10 @@ from agent.scoring import prompt_for
 from agent.scoring.explored import read_explored
 from feedback.clusters import Clusters
 from feedback.evidence import QueryEvidence, load_decay
-from feedback.ledger_tail import BEGINNING, LedgerTail, arrival_now, earliest, later
+from feedback.ledger_tail import LedgerTail
 from feedback.ranks import RankReader
 from feedback.records import Explored
+from feedback.stream_reading import BEFORE_ALL, arrival, arrival_now
 from feedback.version_records import Manifest, State, Window
 
 log = structlog.get_logger()
@@ -41,19 +42,13 @@ class Gatekeeper:
         self._slice = Slice(self._clusters.held_back)
         self._ranks = RankReader(parts.redis, parts.settings.keys, parts.settings.feedback, parts.clock)
         self._tail: LedgerTail | None = None
-        self._sound: set[int] = set()
+        self._sound: dict[int, Manifest] = {}
+        """Of versions that were loaded once."""
 
     async def follow(self, scene: Scene) -> None:
         """Read what came since."""
         if self._tail is None:
-            parts = self._parts
-            self._tail = LedgerTail(
-                parts.redis,
-                parts.settings.keys,
-                parts.clock,
-                after=await self._beginning(scene),
-                days=parts.settings.feedback.ledger_days,
-            )
+            self._tail = self._parts.tail(await self._beginning(scene))
         async for partition, entry_id, row in self._tail.read():
             self._slice.add(Arrived(partition=partition, entry_id=entry_id, row=row))
 
@@ -63,7 +58,11 @@ class Gatekeeper:
         made = [await self._parts.registry.manifest(n) for n in scene.in_state(State.MADE)]
         now = await arrival_now(self._parts.redis)
         return {
-            p: later(judged.get(p, BEGINNING), earliest([_end(one, p) for one in made], otherwise=now))
+            p: max(
+                judged.get(p, BEFORE_ALL),
+                min((_end(one, p) for one in made), key=arrival, default=now),
+                key=arrival,
+            )
             for p in map(str, range(self._parts.settings.keys.partitions))
         }
 
@@ -82,7 +81,7 @@ class Gatekeeper:
                 await self._parts.examiner.state(by_number[version])
             except BadWeights as error:
                 return version, unsound(str(error))
-            self._sound.add(version)
+            self._sound[version] = by_number[version]
         return None
 
     async def next(self, scene: Scene) -> Manifest | None:

@@ -10,22 +10,15 @@ from redis.asyncio import Redis
 
 from agent.errors import Corrupt, Permanent, Transient
 from agent.policy.model import Policy
-from agent.release.desk import Desk
-from agent.release.examining import Examiner
-from agent.release.parts import Parts
+from agent.release.parts import ROLE, Parts
 from agent.release.releaser import Releaser
 from agent.retrieval import Catalogue
 from agent.settings import Settings
-from agent.weights.registry import Registry
-from agent.weights.store import AdapterStore
 from feedback.clock import Clock, wall_clock
 from feedback.errors import REDIS_TRANSIENT
 from feedback.errors import Corrupt as CorruptRecord
-from feedback.evidence import EvidenceReader
-from feedback.neighbours import VerifiedIndex
 from feedback.stores import Lease, connect
 
-ROLE = "release"
 VITALS_TTL_S = 60
 NICE = 10
 """Judging can wait; shoppers cannot."""
@@ -37,29 +30,18 @@ async def run(settings: Settings, stop: asyncio.Event, *, clock: Clock = wall_cl
     os.nice(NICE)
     redis = connect(settings.redis.state_url, settings.redis.timeout_s)
     lease = Lease(redis, settings.keys.lease(ROLE), ttl_s=settings.release.lease_s)
-    store = AdapterStore(settings.weights_dir)
-    examiner = Examiner(lambda: Policy.load(settings.policy), store, settings)
-    registry = Registry(redis, settings.keys, lease)
+    catalogue = Catalogue(settings.opensearch)
+    parts = Parts.of(
+        settings, redis, catalogue, lambda: Policy.load(settings.policy), clock=clock, lease=lease
+    )
     try:
-        async with Catalogue(settings.opensearch) as catalogue:
-            parts = Parts(
-                settings=settings,
-                redis=redis,
-                registry=registry,
-                store=store,
-                desk=Desk(registry, clock, by=ROLE),
-                examiner=examiner,
-                catalogue=catalogue,
-                evidence=EvidenceReader(redis, settings.keys, settings.feedback, clock),
-                index=VerifiedIndex(),
-                clock=clock,
-            )
-            async with asyncio.TaskGroup() as tasks:
-                keeper = tasks.create_task(_keep(lease, settings.release.lease_s))
-                await _release(parts, lease, stop)
-                keeper.cancel()
+        async with asyncio.TaskGroup() as tasks:
+            keeper = tasks.create_task(_keep(lease, settings.release.lease_s))
+            await _release(parts, lease, stop)
+            keeper.cancel()
     finally:
-        examiner.close()
+        parts.examiner.close()
+        await catalogue.close()
         with contextlib.suppress(*REDIS_TRANSIENT):
             await lease.release()
         await redis.aclose()

@@ -17,7 +17,6 @@ from agent.release.following import Follower, new_trial
 from agent.release.gating import Gatekeeper
 from agent.release.keeping import to_forget
 from agent.release.parts import Parts
-from agent.release.ratchet import Ratchet
 from agent.release.trying import TrialKeeper, promoted
 from feedback.version_records import Manifest, Outcome, Standing, State
 
@@ -46,14 +45,17 @@ class Releaser:
             Permanent: somebody else acted meanwhile; nothing was changed.
         """
         await self._tidy()
-        decided = await self._watch(await self._parts.desk.scene())
-        await self._gate.follow(await self._parts.desk.scene())
+        scene = await self._parts.desk.scene()
+        decided = await self._watch(scene)
+        await self._gate.follow(scene)
         if "releases" in await self._parts.registry.paused():
             self.waits_for = "releases are paused: unseen resume releases"
             return decided
-        decided |= await self._judge(await self._parts.desk.scene())
-        decided |= await self._check.begin(await self._parts.desk.scene())
-        decided |= await self._begin(await self._parts.desk.scene())
+        changed = decided
+        for act in (self._judge, self._check.begin, self._begin):
+            scene = await self._parts.desk.scene() if changed else scene
+            changed = await act(scene)
+            decided |= changed
         if decided:
             await self._forget()
         return decided
@@ -101,7 +103,7 @@ class Releaser:
             await self._promote_silent(scene, waiting[-1])
             return True
         now_ms, release = self._parts.clock(), self._parts.settings.release
-        ratchet = Ratchet(outcomes=await self._parts.registry.outcomes(), settings=release)
+        ratchet = await self._parts.ratchet()
         if ratchet.left(now_ms) <= 0:
             self.waits_for = f"releases cost more than {release.loss_budget:.1%} of the month's clicks"
             return False
@@ -138,10 +140,7 @@ class Releaser:
 
     async def _anchor(self, scene: Scene) -> Manifest | None:
         """Return the weekly anchor's manifest, where it is another version than the serving one."""
-        ratchet = Ratchet(
-            outcomes=await self._parts.registry.outcomes(), settings=self._parts.settings.release
-        )
-        anchor = ratchet.anchor(self._parts.clock())
+        anchor = (await self._parts.ratchet()).anchor(self._parts.clock())
         return await self._manifest(anchor) if anchor != scene.serving else None
 
     async def _manifest(self, version: int) -> Manifest | None:
@@ -153,13 +152,13 @@ class Releaser:
     async def _forget(self) -> None:
         """Drop versions that nothing needs, files last: a manifest without a file would be a lie."""
         parts, now_ms = self._parts, self._parts.clock()
-        ratchet = Ratchet(outcomes=await parts.registry.outcomes(), settings=parts.settings.release)
+        ratchet, scene = await parts.ratchet(), await parts.desk.scene()
         manifests = await parts.registry.versions()
         old = to_forget(
             manifests,
-            await parts.registry.standings(),
+            scene.standings,
             keep=parts.settings.release.keep_versions,
-            also={ratchet.anchor(now_ms), (await parts.desk.scene()).on_trial},
+            also={ratchet.anchor(now_ms), scene.on_trial},
         )
         gone = await parts.registry.drop(one.version for one in old)
         old = [one for one in old if one.version in gone]

@@ -39,12 +39,11 @@ class TrialKeeper:
         look = await self._follower.look(trial)
         served = await served_by_arm(self._parts, trial.version)
         braked = fast_brake(*served, young=look.young)
-        ratchet = Ratchet(
-            outcomes=await self._parts.registry.outcomes(), settings=self._parts.settings.release
-        )
-        outcome = self._outcome(trial, look)
-        doubts = doubts_of(look, outcome, ratchet, self._parts.clock())
-        figures = self._figures(look) | doubts.figures
+        alpha = self._parts.settings.release.harm_alpha
+        clicks = lift(look.clicks.canary, look.clicks.stable, alpha=alpha)
+        outcome = self._outcome(trial, look, clicks)
+        doubts = doubts_of(look, outcome, await self._parts.ratchet(), self._parts.clock())
+        figures = self._figures(look, clicks) | doubts.figures
         if braked is not None:
             await self._parts.desk.stop_trial(
                 scene, Why(stage="brake", reason=braked, figures=figures), outcome
@@ -87,8 +86,7 @@ class TrialKeeper:
         late = self._parts.clock() - trial.began_at_ms >= release.trial_s * 1000
         return late or 0 < release.trial_pages <= look.pages
 
-    def _outcome(self, trial: Trial, look: Look) -> Outcome:
-        found = lift(look.clicks.canary, look.clicks.stable, alpha=self._parts.settings.release.harm_alpha)
+    def _outcome(self, trial: Trial, look: Look, found: Lift) -> Outcome:
         known = math.isfinite(found.error) and math.isfinite(found.estimate)
         return Outcome(
             version=trial.version,
@@ -102,10 +100,9 @@ class TrialKeeper:
             against=trial.stable,
         )
 
-    def _figures(self, look: Look) -> dict[str, Figure]:
-        release = self._parts.settings.release
-        clicks = lift(look.clicks.canary, look.clicks.stable, alpha=release.harm_alpha)
-        bought = lift(look.purchases.canary, look.purchases.stable, alpha=release.harm_alpha)
+    def _figures(self, look: Look, clicks: Lift) -> dict[str, Figure]:
+        alpha = self._parts.settings.release.harm_alpha
+        bought = lift(look.purchases.canary, look.purchases.stable, alpha=alpha)
         return {
             "pages": Figure(value=float(look.pages)),
             "pages_of_age": Figure(value=float(look.clicks.canary.pages.sum())),

@@ -12,7 +12,6 @@ from feedback.clock import Clock
 from feedback.erasing.changes import Changes, queue
 from feedback.erasing.finishing import finish, merged, unfinished
 from feedback.erasing.holding import RENEWALS, partitions_held, renewing
-from feedback.erasing.reading import chunks
 from feedback.erasing.refold import Others, Sums, refolded
 from feedback.erasing.summary import Erasure, summary
 from feedback.erasing.traces import Traces, find, first_of, sessions_of
@@ -26,6 +25,7 @@ from feedback.ranks import RankReader
 from feedback.records import Forgetting
 from feedback.settings import FeedbackSettings
 from feedback.stores import Lease
+from feedback.stream_reading import chunks
 from feedback.streams import FIELD
 from feedback.version_records import Rewind
 

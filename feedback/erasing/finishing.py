@@ -7,12 +7,12 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import WatchError
 
-from feedback.erasing.reading import order
 from feedback.erasing.summary import first_ms
 from feedback.errors import Corrupt, Transient
 from feedback.keys import Keys
 from feedback.records import Forgetting
 from feedback.stores import Lease
+from feedback.stream_reading import arrival
 from feedback.streams import FIELD
 from feedback.version_records import AuditEntry, Manifest, Rewind
 
@@ -34,7 +34,7 @@ async def unfinished(redis: Redis, keys: Keys) -> dict[str, str]:
 
 def merged(one: Mapping[str, str], other: Mapping[str, str]) -> dict[str, str]:
     """Return the earlier row of each partition."""
-    return {p: min(one.get(p, i), other.get(p, i), key=order) for p, i in {**one, **other}.items()}
+    return {p: min(one.get(p, i), other.get(p, i), key=arrival) for p, i in {**one, **other}.items()}
 
 
 async def finish(

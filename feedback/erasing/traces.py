@@ -13,10 +13,10 @@ import msgspec
 from redis.asyncio import Redis
 
 from feedback.entries import PAGE, WAITING
-from feedback.erasing.reading import CHUNK, chunks, order
 from feedback.erasing.who import Named, Who
 from feedback.keys import Keys
 from feedback.ledger import LedgerRow
+from feedback.stream_reading import CHUNK, arrival, chunks
 from feedback.streams import FIELD
 
 
@@ -83,7 +83,7 @@ async def _ledger(redis: Redis, key: str, who: Who, traces: Traces) -> None:
     if ours:
         traces.row_ids[key] = ours
         traces.spent += [key] if len(ours) == n else []
-        traces.first = min(ours[0].decode(), traces.first or ours[0].decode(), key=order)
+        traces.first = min(ours[0].decode(), traces.first or ours[0].decode(), key=arrival)
 
 
 def _row(stored: bytes, traces: Traces) -> None:

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from feedback.erasing.reading import order
 from feedback.erasing.summary import first_ms
+from feedback.stream_reading import arrival
 from feedback.version_records import Manifest
 
 
@@ -27,7 +27,7 @@ def _learned(manifest: Manifest, first: Mapping[str, str]) -> bool:
     if not manifest.window:
         return manifest.made_at_ms >= min(map(first_ms, first.values()))
     return any(
-        order(window.last) >= order(first[partition])
+        arrival(window.last) >= arrival(first[partition])
         for partition, window in manifest.window.items()
         if partition in first
     )

@@ -7,30 +7,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-import torch
 from redis.asyncio import Redis
 
 from agent.policy.model import Policy
 from agent.policy.plan import Plan
 from agent.policy.prompt import PROMPT_VERSION
-from agent.release.desk import Desk
-from agent.release.examining import Examiner
+from agent.release.desk import Why
 from agent.release.parts import Parts
 from agent.release.releaser import Releaser
 from agent.retrieval import Results
 from agent.sections import LearnerSettings, PolicySettings, ReleaseSettings, ServeSettings
 from agent.settings import Settings
-from agent.weights.registry import Registry
-from agent.weights.store import AdapterStore
 from feedback.clock import ManualClock, wall_clock
-from feedback.evidence import EvidenceReader, fold_of
+from feedback.evidence import fold_of
 from feedback.ledger import LedgerRow
-from feedback.neighbours import VerifiedIndex
 from feedback.records import Action, Arm
 from feedback.stores import Lease, connect
 from feedback.streams import FIELD
 from feedback.version_records import Manifest, State
 
+BY_HAND = Why(stage="operator", reason="test")
 TINY = PolicySettings(model="tiny", lora_layers=2, max_new_tokens=6, neighbours=2)
 
 
@@ -72,6 +68,17 @@ class ReleaseBench:
         )
         await registry.publish(msgspec.structs.replace(made, **changes))
         return version
+
+    async def served(self) -> int:
+        """Let a version serve, as an operator does."""
+        version = await self.make()
+        await self.parts.desk.promote(await self.parts.desk.scene(), version, BY_HAND)
+        return version
+
+    async def matured(self) -> None:
+        """Let the pages so far become as old as clicks take, and look."""
+        self.clock.advance(self.parts.settings.feedback.click_window_s)
+        await self.releaser.step()
 
     async def state(self, version: int) -> State:
         """Return where a version stands."""
@@ -139,28 +146,10 @@ async def release_bench(
     lease = Lease(redis, settings.keys.lease("release"), ttl_s=30)
     await lease.hold()
     clock = ManualClock(wall_clock())
-    registry, store = Registry(redis, settings.keys, lease), AdapterStore(settings.weights_dir)
-    parts = Parts(
-        settings=settings,
-        redis=redis,
-        registry=registry,
-        store=store,
-        desk=Desk(registry, clock, by="release"),
-        examiner=Examiner(lambda: Policy.load(TINY), store, settings),
-        catalogue=EmptyCatalogue(),
-        evidence=EvidenceReader(redis, settings.keys, settings.feedback, clock),
-        index=VerifiedIndex(),
-        clock=clock,
-    )
+    parts = Parts.of(settings, redis, EmptyCatalogue(), lambda: Policy.load(TINY), clock=clock, lease=lease)
     try:
         yield ReleaseBench(parts=parts, releaser=Releaser(parts), clock=clock, redis=redis)
     finally:
         parts.examiner.close()
         await lease.release()
         await redis.aclose()
-
-
-def poisoned(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Return the state with a value that is not finite."""
-    name = next(iter(state))
-    return state | {name: torch.full_like(state[name], float("nan"))}

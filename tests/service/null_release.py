@@ -14,14 +14,9 @@ from torch import Tensor
 
 from agent.policy.pack import Group
 from agent.policy.prompt import PROMPT_VERSION, Prompt
-from agent.release.desk import Desk
-from agent.release.examining import Examiner
 from agent.release.parts import Parts
 from agent.release.played import at_once, release_at_once
 from agent.sections import PolicySettings
-from agent.weights.registry import Registry
-from agent.weights.store import AdapterStore
-from feedback.neighbours import VerifiedIndex
 from feedback.records import Rewrite
 from feedback.version_records import Manifest, Standing, State
 from tests.service.virtual_shop import VirtualShop
@@ -68,28 +63,16 @@ class NoisePolicy:
 
 async def release_noise(world: VirtualShop, folder: Path, *, versions: int) -> list[Standing]:
     """Make so many versions one after the other; return where each stands."""
-    settings = at_once(world.settings)
-    store, registry = AdapterStore(folder), Registry(world.redis, settings.keys)
+    settings = at_once(world.settings).model_copy(update={"data_dir": folder})
     policy = NoisePolicy([product.title for product in world.products])
-    parts = Parts(
-        settings=settings,
-        redis=world.redis,
-        registry=registry,
-        store=store,
-        desk=Desk(registry, world.clock, by="test"),
-        examiner=Examiner(lambda: policy, store, settings),
-        catalogue=world.catalogue,
-        evidence=world.evidence,
-        index=VerifiedIndex(),
-        clock=world.clock,
-    )
+    parts = Parts.of(settings, world.redis, world.catalogue, lambda: policy, clock=world.clock)
     try:
         for seed in range(1, versions + 1):
-            await registry.publish(made := await _made(parts, seed))
+            await parts.registry.publish(made := await _made(parts, seed))
             await release_at_once(parts, made)
     finally:
         parts.examiner.close()
-    return list((await registry.standings()).values())
+    return list((await parts.registry.standings()).values())
 
 
 async def _made(parts: Parts, seed: int) -> Manifest:

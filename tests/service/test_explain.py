@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from log_clicks import click
 from redis.asyncio import Redis
 from typer.testing import CliRunner
 
@@ -30,10 +31,10 @@ from feedback.candidates import CandidateReader
 from feedback.clock import ManualClock, wall_clock
 from feedback.collector import Collector
 from feedback.evidence import EvidenceReader
-from feedback.records import Action, Arm, CachedRewrite, Event, LendingTerms, Rewrite
+from feedback.records import CachedRewrite, LendingTerms, Rewrite
 from feedback.settings import RedisSettings
 from feedback.stores import connect, forget
-from feedback.streams import FIELD, StreamWriter
+from feedback.streams import FIELD
 from feedback.version_records import Figure, Judgement, Manifest, Standing, State, Trial
 
 HOUR_MS = 3_600_000
@@ -59,20 +60,8 @@ class Shop:
         return Registry(self.redis, self.settings.keys)
 
     async def click(self, query: str, object_id: str, *, times: int) -> None:
-        events = [
-            Event(
-                event_id=f"e{(n := next(self.ids))}",
-                tenant=self.settings.tenant,
-                user_query=query,
-                client_id=f"client{n}",
-                action_name=Action.CLICK,
-                object_id=object_id,
-                occurred_at_ms=self.clock(),
-                arm=Arm.LOG,
-            )
-            for _ in range(times)
-        ]
-        await StreamWriter(self.redis, self.settings.keys, self.settings.feedback).add_events(events)
+        for _ in range(times):
+            await click(self.redis, self.settings, self.clock, self.ids, query=query, object_id=object_id)
 
     async def judged(self) -> None:
         """Let shoppers say couch and mean sofas, and have it judged."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-import torch
+from made_versions import manifest_of
 from redis.asyncio import Redis
 
 from agent.errors import Permanent
@@ -40,18 +40,7 @@ def store(tmp_path: Path) -> AdapterStore:
 
 
 def manifest(store: AdapterStore, version: int, value: float = 1.0) -> Manifest:
-    saved = store.save(version, {"a": torch.tensor([value])})
-    return Manifest(
-        version=version,
-        parent=version - 1,
-        base_model="tiny",
-        prompt_version="v1",
-        uri=saved.uri,
-        sha256=saved.sha256,
-        n_bytes=saved.n_bytes,
-        made_at_ms=0,
-        steps=1,
-    )
+    return manifest_of(store, version, value)
 
 
 async def move(

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from release_bench import ReleaseBench, release_bench
+from release_bench import BY_HAND, ReleaseBench, release_bench
 
 from agent.errors import BadWeights, Permanent
 from agent.release import operating
-from agent.release.desk import Desk, Why
+from agent.release.desk import Desk
 from agent.release.gate import Verdict
 from agent.release.releaser import Releaser
 from agent.serve.known import Known
@@ -21,7 +21,6 @@ from feedback.version_records import AuditEntry, Pause, State
 pytestmark = pytest.mark.timeout(120)
 GOOD = {Arm.CANARY: 0.8, Arm.STABLE: 0.8}
 BAD = {Arm.CANARY: 0.2, Arm.STABLE: 0.4}
-BY_HAND = Why(stage="operator", reason="test")
 
 
 @pytest_asyncio.fixture
@@ -37,20 +36,8 @@ async def on_trial(bench: ReleaseBench) -> int:
     return version
 
 
-async def served(bench: ReleaseBench) -> int:
-    """Let a version serve, as an operator does."""
-    version = await bench.make()
-    await bench.parts.desk.promote(await bench.parts.desk.scene(), version, BY_HAND)
-    return version
-
-
-async def matured(bench: ReleaseBench) -> None:
-    bench.clock.advance(bench.parts.settings.feedback.click_window_s)
-    await bench.releaser.step()
-
-
 async def test_a_version_goes_through_the_gate_to_its_trial(bench: ReleaseBench) -> None:
-    stable = await served(bench)
+    stable = await bench.served()
     version = await on_trial(bench)
     trial = await bench.parts.registry.trial()
     assert trial is not None
@@ -63,9 +50,9 @@ async def test_a_version_goes_through_the_gate_to_its_trial(bench: ReleaseBench)
 async def test_one_that_loses_no_clicks_is_promoted_and_the_former_one_stays_to_go_back_to(
     bench: ReleaseBench,
 ) -> None:
-    stable, version = await served(bench), await on_trial(bench)
+    stable, version = await bench.served(), await on_trial(bench)
     await bench.shoppers(version, clients=1000, rates=GOOD)
-    await matured(bench)
+    await bench.matured()
     assert await bench.state(version) is State.STABLE
     assert await bench.state(stable) is State.FORMER
     (outcome,) = await bench.parts.registry.outcomes()
@@ -74,9 +61,9 @@ async def test_one_that_loses_no_clicks_is_promoted_and_the_former_one_stays_to_
 
 
 async def test_one_that_loses_clicks_is_rolled_back_and_answers_no_more(bench: ReleaseBench) -> None:
-    stable, version = await served(bench), await on_trial(bench)
+    stable, version = await bench.served(), await on_trial(bench)
     await bench.shoppers(version, clients=400, rates=BAD)
-    await matured(bench)
+    await bench.matured()
     assert await bench.state(version) is State.REVOKED
     assert version in await bench.parts.registry.revoked()
     serving = await bench.parts.registry.stable()
@@ -85,7 +72,7 @@ async def test_one_that_loses_clicks_is_rolled_back_and_answers_no_more(bench: R
 
 
 async def test_before_clicks_are_due_only_a_collapse_ends_a_trial(bench: ReleaseBench) -> None:
-    await served(bench)
+    await bench.served()
     version = await on_trial(bench)
     await bench.shoppers(version, clients=60, rates=BAD)
     await bench.releaser.step()
@@ -138,12 +125,12 @@ async def test_a_newer_version_past_the_gate_takes_the_place_of_one_that_waits(b
 async def test_a_process_that_starts_in_a_trial_knows_what_the_one_before_it_knew(
     bench: ReleaseBench,
 ) -> None:
-    await served(bench)
+    await bench.served()
     version = await on_trial(bench)
     await bench.shoppers(version, clients=400, rates=BAD)
     await bench.releaser.step()  # young pages: not decided
     bench.releaser = Releaser(bench.parts)  # the first one was killed
-    await matured(bench)
+    await bench.matured()
     assert await bench.state(version) is State.REVOKED
 
 
@@ -163,7 +150,7 @@ async def test_a_rollback_is_the_older_adapter_under_a_new_number_and_can_be_tak
     bench: ReleaseBench,
 ) -> None:
     desk, registry = bench.parts.desk, bench.parts.registry
-    first, second = await served(bench), await served(bench)
+    first, second = await bench.served(), await bench.served()
     made = await desk.roll_back(await desk.scene(), BY_HAND)
     assert made is not None
     assert (made.version > second, made.of) == (True, first)
@@ -178,7 +165,7 @@ async def test_a_rollback_is_the_older_adapter_under_a_new_number_and_can_be_tak
 
 async def test_rolled_back_twice_it_goes_back_twice(bench: ReleaseBench) -> None:
     desk = bench.parts.desk
-    first, second, third = [await served(bench) for _ in range(3)]
+    first, second, third = [await bench.served() for _ in range(3)]
     one = await desk.roll_back(await desk.scene(), BY_HAND)
     two = await desk.roll_back(await desk.scene(), BY_HAND)
     assert one is not None
@@ -189,7 +176,7 @@ async def test_rolled_back_twice_it_goes_back_twice(bench: ReleaseBench) -> None
 
 async def test_where_nothing_served_before_a_rollback_leaves_raw(bench: ReleaseBench) -> None:
     desk = bench.parts.desk
-    only = await served(bench)
+    only = await bench.served()
     assert await desk.roll_back(await desk.scene(), BY_HAND) is None
     assert await bench.parts.registry.stable() is None
     with pytest.raises(Permanent, match="nothing serves"):
@@ -199,7 +186,7 @@ async def test_where_nothing_served_before_a_rollback_leaves_raw(bench: ReleaseB
 
 async def test_rolling_back_to_what_cannot_be_gone_back_to_changes_nothing(bench: ReleaseBench) -> None:
     desk = bench.parts.desk
-    _, second, third = [await served(bench) for _ in range(3)]
+    _, second, third = [await bench.served() for _ in range(3)]
     made = await bench.make()
     for to, why in ((99, "does not exist"), (third, "gone back to"), (made, "gone back to")):
         with pytest.raises(Permanent, match=why):
@@ -213,7 +200,7 @@ async def test_rolling_back_to_what_cannot_be_gone_back_to_changes_nothing(bench
 
 async def test_every_number_of_an_adapter_that_is_rolled_back_is_revoked(bench: ReleaseBench) -> None:
     desk = bench.parts.desk
-    first, second = await served(bench), await served(bench)
+    first, second = await bench.served(), await bench.served()
     again = await desk.roll_back(await desk.scene(), BY_HAND)  # the first one's adapter
     assert again is not None
     await desk.roll_back(await desk.scene(), BY_HAND)
@@ -233,8 +220,8 @@ async def test_the_gate_does_not_overrule_what_an_operator_did_meanwhile(bench: 
 async def test_what_was_learned_by_way_of_a_version_that_was_rolled_back_is_not_tried(
     bench: ReleaseBench,
 ) -> None:
-    await served(bench)
-    bad = await served(bench)
+    await bench.served()
+    bad = await bench.served()
     between = await bench.make(parent=bad)
     await bench.parts.desk.roll_back(await bench.parts.desk.scene(), BY_HAND)
     late = await bench.make(parent=between)  # a learner that had not noticed yet
@@ -258,7 +245,7 @@ async def test_a_torn_newer_version_does_not_take_an_older_one_s_place(bench: Re
 async def test_after_a_rollback_to_nothing_the_next_version_gets_its_trial_from_gateways(
     bench: ReleaseBench,
 ) -> None:
-    await served(bench)
+    await bench.served()
     await bench.parts.desk.roll_back(await bench.parts.desk.scene(), BY_HAND)
     await on_trial(bench)
     known = Known(bench.redis, bench.parts.settings.keys, VerifiedIndex())
@@ -268,7 +255,7 @@ async def test_after_a_rollback_to_nothing_the_next_version_gets_its_trial_from_
 
 async def test_what_an_operator_promotes_is_checked_first(bench: ReleaseBench) -> None:
     parts = bench.parts
-    stable, version = await served(bench), await bench.make()
+    stable, version = await bench.served(), await bench.make()
     made = await parts.registry.manifest(version)
     whole = parts.store.files.get(made.uri) or b""
     parts.store.files.put(made.uri, b"torn")
@@ -287,13 +274,13 @@ async def test_what_an_operator_promotes_is_checked_first(bench: ReleaseBench) -
 
 
 async def test_an_operator_s_rollback_with_nothing_to_go_back_to_leaves_raw(bench: ReleaseBench) -> None:
-    only, parts = await served(bench), bench.parts
+    only, parts = await bench.served(), bench.parts
     assert await operating.roll_back(parts.desk, parts.store, None, BY_HAND) == (only, 0)
     assert await parts.registry.stable() is None
 
 
 async def test_rolling_back_what_is_on_trial_ends_its_trial(bench: ReleaseBench) -> None:
-    stable, version = await served(bench), await on_trial(bench)
+    stable, version = await bench.served(), await on_trial(bench)
     parts = bench.parts
     assert await operating.roll_back(parts.desk, parts.store, version, BY_HAND) == (version, stable)
     assert await bench.state(version) is State.REVOKED
@@ -301,8 +288,8 @@ async def test_rolling_back_what_is_on_trial_ends_its_trial(bench: ReleaseBench)
 
 
 async def test_rolling_back_what_serves_ends_the_trial_that_compared_with_it(bench: ReleaseBench) -> None:
-    await served(bench)
-    await served(bench)
+    await bench.served()
+    await bench.served()
     version = await on_trial(bench)
     await bench.parts.desk.roll_back(await bench.parts.desk.scene(), BY_HAND)
     assert await bench.state(version) is State.RETIRED
@@ -310,12 +297,12 @@ async def test_rolling_back_what_serves_ends_the_trial_that_compared_with_it(ben
 
 
 async def test_paused_releases_begin_nothing_but_a_trial_is_still_watched(bench: ReleaseBench) -> None:
-    await served(bench)
+    await bench.served()
     version = await on_trial(bench)
     await bench.parts.registry.pause("releases", Pause(by="me", at_ms=0, why="sale"))
     waiting = await bench.make()
     await bench.shoppers(version, clients=400, rates=BAD)
-    await matured(bench)
+    await bench.matured()
     assert await bench.state(version) is State.REVOKED
     assert await bench.state(waiting) is State.MADE
     await bench.parts.registry.resume("releases", AuditEntry(at_ms=0, by="me", did="resumed releases"))
@@ -324,7 +311,7 @@ async def test_paused_releases_begin_nothing_but_a_trial_is_still_watched(bench:
 
 
 async def test_every_act_leaves_who_did_what_when_and_why(bench: ReleaseBench) -> None:
-    version = await served(bench)
+    version = await bench.served()
     await bench.parts.desk.roll_back(await bench.parts.desk.scene(), BY_HAND)
     newest, before = (await bench.parts.registry.audit())[:2]
     assert (newest.did, newest.version, newest.by, newest.why) == ("rolled back", version, "release", "test")
@@ -334,7 +321,7 @@ async def test_every_act_leaves_who_did_what_when_and_why(bench: ReleaseBench) -
 async def test_a_file_that_is_not_what_its_manifest_says_is_refused_and_what_serves_stays(
     bench: ReleaseBench,
 ) -> None:
-    stable, version = await served(bench), await bench.make()
+    stable, version = await bench.served(), await bench.make()
     made = await bench.parts.registry.manifest(version)
     files = bench.parts.store.files
     files.put(made.uri, (files.get(made.uri) or b"")[:-10])
@@ -356,10 +343,10 @@ async def test_a_spent_budget_begins_no_trial(bench: ReleaseBench) -> None:
         ),
     )
     bench.releaser = Releaser(bench.parts)
-    await served(bench)
+    await bench.served()
     version = await on_trial(bench)
     await bench.shoppers(version, clients=400, rates=BAD)
-    await matured(bench)
+    await bench.matured()
     assert await bench.state(version) is State.REVOKED
     later = await bench.make()
     await bench.releaser.step()

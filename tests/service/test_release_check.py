@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from release_bench import ReleaseBench, release_bench
+from release_bench import BY_HAND, ReleaseBench, release_bench
 
 from agent.release import telling
-from agent.release.desk import Why
 from agent.release.releaser import Releaser
 from feedback.records import Arm
 from feedback.version_records import AuditEntry, Outcome, Pause, State, Trial
@@ -20,7 +19,6 @@ LUCKY = {Arm.CANARY: 0.84, Arm.STABLE: 0.8}
 EVEN = {Arm.CANARY: 0.8, Arm.STABLE: 0.8}
 BEFORE_WAS_BETTER = {Arm.CANARY: 0.8, Arm.STABLE: 0.6}
 """In a check the canary is the version before."""
-BY_HAND = Why(stage="operator", reason="test")
 
 
 @pytest_asyncio.fixture
@@ -29,25 +27,13 @@ async def bench(tmp_path: Path, tenant: str, redis_url: str) -> AsyncIterator[Re
         yield bench
 
 
-async def served(bench: ReleaseBench) -> int:
-    """Let a version serve, as an operator does."""
-    version = await bench.make()
-    await bench.parts.desk.promote(await bench.parts.desk.scene(), version, BY_HAND)
-    return version
-
-
-async def matured(bench: ReleaseBench) -> None:
-    bench.clock.advance(bench.parts.settings.feedback.click_window_s)
-    await bench.releaser.step()
-
-
 async def promoted(bench: ReleaseBench) -> int:
     """Let a version pass its trial."""
     version = await bench.make()
     await bench.releaser.step()
     assert await bench.state(version) is State.TRIAL
     await bench.shoppers(version, clients=CLIENTS, rates=LUCKY)
-    await matured(bench)
+    await bench.matured()
     assert await bench.state(version) is State.STABLE
     return version
 
@@ -66,7 +52,7 @@ async def outcome_of(bench: ReleaseBench, version: int) -> Outcome:
 async def seen(bench: ReleaseBench, version: int, rates: dict[Arm, float], clients: int = CLIENTS) -> None:
     """Let shoppers of a check come, other pages than the trial's."""
     await bench.shoppers(version, clients=clients, rates=rates, seed=clients)
-    await matured(bench)
+    await bench.matured()
 
 
 async def failing(bench: ReleaseBench, version: int) -> None:
@@ -79,7 +65,7 @@ async def failing(bench: ReleaseBench, version: int) -> None:
 async def test_the_version_before_stays_with_a_few_until_as_many_pages_have_measured_the_new_one_again(
     bench: ReleaseBench,
 ) -> None:
-    before, version = await served(bench), await promoted(bench)
+    before, version = await bench.served(), await promoted(bench)
     trial = await check_of(bench)
     assert trial is not None
     assert (trial.version, trial.stable, trial.share) == (before, version, 0.05)
@@ -105,7 +91,7 @@ async def test_the_version_before_stays_with_a_few_until_as_many_pages_have_meas
 async def test_one_that_slipped_through_its_trial_is_rolled_back_to_the_one_before_at_once(
     bench: ReleaseBench,
 ) -> None:
-    before, version = await served(bench), await promoted(bench)
+    before, version = await bench.served(), await promoted(bench)
     await seen(bench, before, BEFORE_WAS_BETTER, clients=400)  # of 1000
     assert await bench.state(version) is State.REVOKED
     stable = await bench.parts.registry.stable()
@@ -121,7 +107,7 @@ async def test_one_that_slipped_through_its_trial_is_rolled_back_to_the_one_befo
 
 
 async def test_no_trial_begins_before_the_check_has_ended(bench: ReleaseBench) -> None:
-    before = await served(bench)
+    before = await bench.served()
     await promoted(bench)
     waiting = await bench.make()
     await bench.releaser.step()
@@ -138,7 +124,7 @@ async def test_a_process_killed_between_promotion_and_check_or_in_its_middle_goe
     unchecked = release.model_copy(update={"check_promotions": False})
     settings = bench.parts.settings.model_copy(update={"release": unchecked})
     bench.releaser = Releaser(replace(bench.parts, settings=settings))
-    before, version = await served(bench), await promoted(bench)
+    before, version = await bench.served(), await promoted(bench)
     assert await bench.parts.registry.trial() is None  # it was killed before it began the check
     bench.releaser = Releaser(bench.parts)
     await bench.releaser.step()
@@ -150,7 +136,7 @@ async def test_a_process_killed_between_promotion_and_check_or_in_its_middle_goe
 
 
 async def test_an_operator_who_rolls_back_ends_the_check_and_no_other_begins(bench: ReleaseBench) -> None:
-    before, version = await served(bench), await promoted(bench)
+    before, version = await bench.served(), await promoted(bench)
     desk = bench.parts.desk
     made = await desk.roll_back(await desk.scene(), BY_HAND)
     assert made is not None
@@ -163,8 +149,8 @@ async def test_an_operator_who_rolls_back_ends_the_check_and_no_other_begins(ben
 
 
 async def test_an_operator_who_promotes_another_ends_the_check(bench: ReleaseBench) -> None:
-    before, version = await served(bench), await promoted(bench)
-    newer = await served(bench)
+    before, version = await bench.served(), await promoted(bench)
+    newer = await bench.served()
     assert await bench.parts.registry.trial() is None
     states = [await bench.state(n) for n in (before, version, newer)]
     assert states == [State.FORMER, State.FORMER, State.STABLE]
@@ -180,12 +166,12 @@ async def test_where_no_version_served_before_there_is_no_check(bench: ReleaseBe
 async def test_a_version_before_that_is_revoked_or_forgotten_makes_no_check(
     bench: ReleaseBench, lost: str
 ) -> None:
-    before = await served(bench)
+    before = await bench.served()
     version = await bench.make()
     await bench.releaser.step()
     await bench.parts.registry.pause("releases", Pause(by="me", at_ms=0, why="sale"))
     await bench.shoppers(version, clients=CLIENTS, rates=LUCKY)
-    await matured(bench)
+    await bench.matured()
     assert await bench.state(version) is State.STABLE
     assert await bench.parts.registry.trial() is None  # paused: a check is not begun
     if lost == "revoked":
@@ -198,7 +184,7 @@ async def test_a_version_before_that_is_revoked_or_forgotten_makes_no_check(
 
 
 async def test_while_releases_are_paused_a_check_that_runs_is_watched(bench: ReleaseBench) -> None:
-    before, version = await served(bench), await promoted(bench)
+    before, version = await bench.served(), await promoted(bench)
     await bench.parts.registry.pause("releases", Pause(by="me", at_ms=0, why="sale"))
     await seen(bench, before, BEFORE_WAS_BETTER)
     assert await bench.state(version) is State.REVOKED
@@ -228,7 +214,7 @@ async def test_a_version_before_that_fails_ends_the_check_and_the_trials_lift_st
 async def test_a_check_ends_with_its_time_and_without_clients_it_measured_nothing(
     bench: ReleaseBench,
 ) -> None:
-    before, version = await served(bench), await promoted(bench)
+    before, version = await bench.served(), await promoted(bench)
     of_trial = await outcome_of(bench, version)
     await bench.shoppers(before, clients=10, rates=EVEN, seed=1)
     bench.clock.advance(bench.parts.settings.release.trial_s)
@@ -243,7 +229,7 @@ async def test_versions_say_what_is_checked_and_a_check_keeps_its_version(bench:
     settings = bench.parts.settings.model_copy(update={"release": release})
     bench.parts = replace(bench.parts, settings=settings)
     bench.releaser = Releaser(bench.parts)
-    before, version = await served(bench), await promoted(bench)
+    before, version = await bench.served(), await promoted(bench)
     for _ in range(5):
         await bench.make()
         await bench.releaser.step()

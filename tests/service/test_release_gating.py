@@ -11,8 +11,8 @@ from release_bench import ReleaseBench, release_bench
 from agent.release.releaser import Releaser
 from feedback.decay import Decay
 from feedback.ledger import LedgerRow
-from feedback.ledger_tail import arrival_now
 from feedback.records import Action, Arm
+from feedback.stream_reading import arrival_now
 from feedback.version_records import State, Window
 
 pytestmark = pytest.mark.timeout(120)

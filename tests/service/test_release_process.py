@@ -16,14 +16,13 @@ import pytest_asyncio
 from release_bench import ReleaseBench, release_bench
 
 from agent.demo import processes
-from agent.release.desk import Desk, Why
+from agent.release.desk import Desk
 from agent.weights.registry import Registry
 from feedback.clock import wall_clock
 from feedback.records import Arm
 from feedback.version_records import State
 
 pytestmark = [pytest.mark.timeout(280), pytest.mark.filterwarnings("default")]
-BY_HAND = Why(stage="operator", reason="test")
 BAD = {Arm.CANARY: 0.1, Arm.STABLE: 0.8}
 KILLS = 3
 
@@ -88,8 +87,7 @@ async def shop(tmp_path: Path, tenant: str, redis_url: str, fake_opensearch_url:
 
 async def test_a_bad_canary_is_stopped_though_the_process_was_killed_in_its_trial(shop: Shop) -> None:
     bench = shop.bench
-    stable = await bench.make()
-    await bench.parts.desk.promote(await bench.parts.desk.scene(), stable, BY_HAND)
+    stable = await bench.served()
     async with shop.process():
         bad = await bench.make()
         await shop.until(bad, State.TRIAL)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import count
 
 import pytest
+from log_clicks import click
 from redis.asyncio import Redis
 from scipy.stats import beta
 from serve_fakes import FakeCache, FakePopularity, FakeRewriter, FakeWriter
@@ -35,10 +36,9 @@ from feedback.clock import ManualClock
 from feedback.collector import Collector
 from feedback.evidence import EvidenceReader
 from feedback.neighbours import VerifiedIndex
-from feedback.records import Action, Arm, Event, LendingTerms, Verified
+from feedback.records import LendingTerms, Verified
 from feedback.settings import RedisSettings
 from feedback.stores import connect
-from feedback.streams import StreamWriter
 
 NOW_MS = 1_790_000_000_000
 PRODUCTS = [
@@ -102,20 +102,8 @@ class Shop:
         await live.close()
 
     async def click(self, query: str, object_id: str, *, times: int = 1) -> None:
-        events = [
-            Event(
-                event_id=f"e{(n := next(self.ids))}",
-                tenant=self.settings.tenant,
-                user_query=query,
-                client_id=f"client{n}",
-                action_name=Action.CLICK,
-                object_id=object_id,
-                occurred_at_ms=self.clock(),
-                arm=Arm.LOG,
-            )
-            for _ in range(times)
-        ]
-        await StreamWriter(self.redis, self.settings.keys, self.settings.feedback).add_events(events)
+        for _ in range(times):
+            await click(self.redis, self.settings, self.clock, self.ids, query=query, object_id=object_id)
 
     async def collect(self) -> None:
         while await self.collector.step():

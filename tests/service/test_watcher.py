@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 import torch
+from made_versions import manifest_of
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from typing_extensions import override
@@ -67,18 +68,7 @@ class Shop:
         self.watcher = Watcher(self.registry, self.store, self.replica, poll_s=0.01)
 
     async def publish(self, version: int) -> Manifest:
-        saved = self.store.save(version, {"a": torch.tensor([float(version)])})
-        made = Manifest(
-            version=version,
-            parent=version - 1,
-            base_model="tiny",
-            prompt_version="v1",
-            uri=saved.uri,
-            sha256=saved.sha256,
-            n_bytes=saved.n_bytes,
-            made_at_ms=0,
-            steps=1,
-        )
+        made = manifest_of(self.store, version, float(version))
         await self.registry.publish(made)
         return made
 

@@ -5,9 +5,9 @@ import pytest
 
 from feedback.erasing import goes_back_to, taught
 from feedback.erasing.finishing import merged
-from feedback.erasing.reading import order
 from feedback.erasing.refold import as_stored, refolded
 from feedback.erasing.who import Who
+from feedback.stream_reading import arrival
 from feedback.text import digest
 from feedback.version_records import Manifest, Window
 
@@ -119,4 +119,4 @@ def test_learning_begins_again_at_the_newest_version_without_the_client() -> Non
 
 def test_the_earlier_row_of_each_partition_counts() -> None:
     assert merged({"0": "9-1", "1": "5-0"}, {"0": "10-0", "2": "7-0"}) == {"0": "9-1", "1": "5-0", "2": "7-0"}
-    assert order("9-1") < order("10-0")
+    assert arrival("9-1") < arrival("10-0")

@@ -17,7 +17,6 @@ from typing import Any
 from agent.evaluate.backtest import places
 from agent.evaluate.backtest_answers import Answerer, RememberedSearch
 from agent.evaluate.backtest_figures import Past, Row, rows
-from agent.evaluate.backtest_policy import serving_prompt
 from agent.evaluate.backtest_spans import spans
 from agent.evaluate.backtest_world import World
 from agent.evaluate.clicklog import Click, read_clicks
@@ -26,6 +25,7 @@ from agent.evaluate.products import titles_of
 from agent.learner.parts import Stores
 from agent.learner.session import LearnerSession, Trained
 from agent.retrieval import Catalogue
+from agent.scoring import prompt_for
 from agent.sections import WeightsSettings
 from agent.settings import Settings
 from feedback.neighbours import VerifiedIndex
@@ -153,7 +153,7 @@ class _Speaking:
     async def rewrite(self, queries: Sequence[str], index: VerifiedIndex) -> list[Rewrite]:
         """Return the greedy rewrites."""
         settings = self._session.parts.settings
-        return await self._session.rewrite([serving_prompt(query, index, settings) for query in queries])
+        return await self._session.rewrite([prompt_for(query, index, settings) for query in queries])
 
 
 async def _judge(frozen: Frozen, session: LearnerSession) -> list[Row]:

@@ -22,16 +22,12 @@ from agent.demo.shop import make_shop
 from agent.demo.stack import Service
 from agent.logs import configure
 from agent.policy.model import Policy
-from agent.release.desk import Desk
-from agent.release.examining import Examiner
 from agent.release.gating import Gatekeeper
 from agent.release.parts import Parts
 from agent.sections import LogSettings
 from agent.serve.replica import RewriterReplica
 from agent.settings import Settings
-from agent.weights.registry import Registry
-from agent.weights.store import AdapterStore, State
-from feedback.neighbours import VerifiedIndex
+from agent.weights.store import State
 from tests.bench.poisons import making, shop
 from tests.bench.poisons.releasing import FILES, Offered, Release
 from tests.bench.progress import tell
@@ -110,19 +106,7 @@ async def _offered(
 async def _releases(world: VirtualShop, settings: Settings, policy: Policy, base: State) -> Any:  # noqa: ANN401
     """Give the gate and a replica, which end with it."""
     policy.load_adapter(base, 0)
-    registry, store = Registry(world.redis, settings.keys), AdapterStore(settings.weights_dir)
-    parts = Parts(
-        settings=settings,
-        redis=world.redis,
-        registry=registry,
-        store=store,
-        desk=Desk(registry, world.clock, by="bench"),
-        examiner=Examiner(lambda: policy, store, settings),
-        catalogue=world.pages,
-        evidence=world.evidence,
-        index=VerifiedIndex(),
-        clock=world.clock,
-    )
+    parts = Parts.of(settings, world.redis, world.pages, lambda: policy, clock=world.clock)
     replica = RewriterReplica(settings)
     replica.start()
     while not await replica.ready():
