@@ -15,7 +15,7 @@ demo: setup  ## start everything, show the loop learning, end with a report (DEM
 
 test: setup packages lint  ## lint, types, import contracts and the whole test suite
 	$(BIN)/python -m pytest tests/unit tests/property
-	$(BIN)/python -m pytest tests/service tests/learning tests/story
+	$(BIN)/python -m pytest --durations=40 tests/service tests/learning tests/story
 
 quick: setup  ## unit and property tests only
 	$(BIN)/python -m pytest tests/unit tests/property
@@ -49,4 +49,4 @@ bench: setup  ## every benchmark, one JSON object each
 
 clean:  ## remove what was made here
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache report
-	find agent feedback tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find agent deploy feedback tests -name __pycache__ -type d -prune -exec rm -rf {} +

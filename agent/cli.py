@@ -4,6 +4,8 @@ Heavy imports stand inside the commands, so that `unseen --help` answers at once
 """
 
 import asyncio
+import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
@@ -13,19 +15,41 @@ from typing import Annotated, Any, NoReturn
 import typer
 from redis.exceptions import RedisError
 
-from agent import cli_evidence, cli_explain, cli_forget, cli_learning, cli_release
+from agent import (
+    cli_access,
+    cli_dead,
+    cli_evidence,
+    cli_exchange,
+    cli_explain,
+    cli_forget,
+    cli_health,
+    cli_learning,
+    cli_quarantine,
+    cli_release,
+    cli_report,
+    cli_templates,
+)
 from agent.cli_evidence import Config
 from agent.cli_evidence import settings_for as _settings
+from agent.cli_report import Report, look_where, say_where
 from agent.demo.stack.errors import StackError
-from agent.errors import AgentError
+from agent.errors import AgentError, Permanent, SearchFailed, SearchRefused
+from agent.exposing import exposed
+from agent.reporting.command import command_line
 from feedback.errors import FeedbackError
 
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="A query rewriter for product search that learns from what shoppers do.",
+    epilog=(
+        "Exit codes: 0 done; 1 it could not be done, or what was looked at is not well (doctor, templates, "
+        "replay); 2 a wrong option; 130 Ctrl-C. --json prints one object to standard output; progress and "
+        "errors go to standard error. Completion: unseen --install-completion. When something does not work: "
+        "unseen doctor."
+    ),
 )
-
+NEXT = "`unseen doctor` says what is in the way"
 OpenSearchUrl = Annotated[
     str | None,
     typer.Option("--opensearch", metavar="URL", help="Use this OpenSearch instead of starting one."),
@@ -35,6 +59,25 @@ RedisUrl = Annotated[
 ]
 
 
+def _version(asked: bool) -> None:  # noqa: FBT001 - typer's way
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"unseen {version('unseen')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say it and end.")
+    ] = False,
+) -> None:
+    """Take what stands before a command."""
+    del version
+
+
 @app.command()
 def demo(
     minutes: Annotated[
@@ -42,10 +85,19 @@ def demo(
     ] = 5.0,
     seed: Annotated[int, typer.Option(help="Of the shoppers.")] = 0,
     shop_seed: Annotated[int, typer.Option(help="Of the shop: another one is another shop.")] = 0,
-    report: Annotated[Path | None, typer.Option(help="Write the report as JSON.")] = None,
+    report: Report = None,
     *,
+    min_clients: Annotated[
+        int, typer.Option(min=1, help="That must have asked a query before it teaches; 3 where shoppers are.")
+    ] = 1,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the report as JSON; the view goes to standard error.")
+    ] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Two minutes and 40 judged queries.")] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything running until Ctrl-C.")] = False,
+    targets: Annotated[
+        Path | None, typer.Option(help="Write where Prometheus finds the processes (deploy/README.md).")
+    ] = None,
     opensearch: OpenSearchUrl = None,
     redis: RedisUrl = None,
 ) -> None:
@@ -55,17 +107,23 @@ def demo(
     from agent.demo.profile import QUICK_JUDGED, QUICK_MINUTES, DemoOptions
     from agent.demo.run import run_demo
 
+    look_where(report)
     options = DemoOptions(
+        command=command_line(),
         minutes=QUICK_MINUTES if quick else minutes,
         judged=QUICK_JUDGED if quick else None,
         seed=seed,
         shop_seed=shop_seed,
         report=report,
         keep=keep,
+        targets=targets,
         opensearch=opensearch,
         redis=redis,
+        min_clients=min_clients,
     )
-    run_demo(options, Console())
+    said = run_demo(options, Console(stderr=as_json))
+    if as_json:
+        typer.echo(json.dumps(said))
 
 
 @app.command()
@@ -75,13 +133,16 @@ def backtest(
         list[Path],
         typer.Option(help="user, query, product_id, query_time, click_time; tab-separated. May be repeated."),
     ],
-    report: Annotated[Path | None, typer.Option(help="Write the JSON, and a plot beside it.")] = None,
+    report: Report = None,
     judge_from: Annotated[
         float, typer.Option(min=0.1, max=0.99, help="Share of the clicks after which nothing is learned.")
     ] = 0.9,
     learn_s: Annotated[float, typer.Option(min=0, help="Seconds of learning; 0: the base model.")] = 600.0,
     seed: Annotated[int, typer.Option(help="Of the queries that are sampled.")] = 0,
     *,
+    min_clients: Annotated[
+        int, typer.Option(min=1, help="That must have asked a query before it teaches; 3 where shoppers are.")
+    ] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     opensearch: OpenSearchUrl = None,
     redis: RedisUrl = None,
@@ -94,12 +155,20 @@ def backtest(
     from agent.evaluate.backtest import BacktestOptions
 
     settings = _settings(config, "backtest")
+    _look_at(catalogue, *clicks)
+    look_where(report)
     options = BacktestOptions(
-        catalogue=catalogue, clicks=tuple(clicks), judge_from=judge_from, learn_s=learn_s, seed=seed
+        command=command_line(),
+        catalogue=catalogue,
+        clicks=tuple(clicks),
+        judge_from=judge_from,
+        learn_s=learn_s,
+        seed=seed,
+        min_clients=min_clients,
     )
     played = play(options, settings, Console(stderr=True), opensearch=opensearch, redis=redis)
     if report:
-        played.save(report)
+        say_where(played.save(report))
     if as_json:
         typer.echo(played.json())
     else:
@@ -117,7 +186,7 @@ def evaluate(
         str, typer.Option(help="Of raw, rm3, spelling, base (the model untrained) and latest; comma between.")
     ] = "raw,rm3,spelling",
     relevant_from: Annotated[float, typer.Option(help="Relevance from which an object counts.")] = 1.0,
-    report: Annotated[Path | None, typer.Option(help="Write the JSON.")] = None,
+    report: Report = None,
     seed: Annotated[int, typer.Option(help="Of the intervals' draws.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     opensearch: OpenSearchUrl = None,
@@ -130,7 +199,10 @@ def evaluate(
     from agent.evaluate.labelled import EvaluateOptions
 
     settings = _settings(config, "evaluate")
+    _look_at(catalogue, judgments)
+    look_where(report)
     options = EvaluateOptions(
+        command=command_line(),
         catalogue=catalogue,
         judgments=judgments,
         split=split,
@@ -141,7 +213,7 @@ def evaluate(
     )
     judged = judge(options, settings, Console(stderr=True), opensearch=opensearch)
     if report:
-        judged.save(report)
+        say_where(judged.save(report))
     if as_json:
         typer.echo(judged.json())
     else:
@@ -162,19 +234,21 @@ def train(
     minutes: Annotated[float, typer.Option(min=0.1, help="Of learning.")] = 10.0,
     seed: Annotated[int, typer.Option(help="Of draws and samples.")] = 0,
     threads: Annotated[int, typer.Option(min=0, help="Of the model; 0: one a processor.")] = 0,
+    min_clients: Annotated[
+        int, typer.Option(min=1, help="Of a click log: that must have asked a query before it teaches.")
+    ] = 1,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
     opensearch: OpenSearchUrl = None,
     config: Config = None,
 ) -> None:
     """Learn from labels or a click log before there are shoppers: no Redis."""
-    import json
-
     from rich.console import Console
 
     from agent.demo.labels import train as learn
     from agent.evaluate.training import TrainOptions
 
     settings = _settings(config, "train")
+    _look_at(catalogue, *([judgments] if judgments else []), *(clicks or []))
     options = TrainOptions(
         catalogue=catalogue,
         store=store,
@@ -185,6 +259,7 @@ def train(
         minutes=minutes,
         seed=seed,
         threads=threads,
+        min_clients=min_clients,
     )
     done = learn(options, settings, Console(stderr=True), opensearch=opensearch)
     if as_json:
@@ -198,11 +273,27 @@ def train(
 
 
 @app.command()
-def serve(config: Config = None) -> None:
+def serve(
+    config: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A TOML file of settings; the environment (UNSEEN_...) stands above it. Several: a tenant "
+            "each, under /TENANT."
+        ),
+    ] = None,
+    ray_address: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="Of a Ray cluster (auto, HOST:PORT) in place of one here.")
+    ] = "",
+) -> None:
     """Put the gateway and the rewriter in front of OpenSearch (Ray Serve)."""
+    files: list[Path | None] = [*config] if config else [None]
+    tenants = [_settings(one, "serve") for one in files]
+    if ray_address:
+        os.environ["RAY_ADDRESS"] = ray_address
+    from agent.console import add_console
     from agent.serve.app import run
 
-    run(_settings(config, "serve"))
+    run(*tenants, more=add_console)
 
 
 @app.command()
@@ -211,16 +302,20 @@ def collector(config: Config = None) -> None:
     from feedback.process import run
 
     settings = _settings(config, "collector")
-    _until_told(lambda stop: run(settings.redis, settings.feedback, settings.keys, stop))
+    with exposed(settings.metrics, settings.metrics.collector_port):
+        _until_told(lambda stop: run(settings.redis, settings.feedback, settings.keys, stop))
 
 
 @app.command()
 def verifier(config: Config = None) -> None:
     """Judge candidate rewrites on the live catalogue and serve those that hold."""
+    from agent.niceness import VERIFIER, give_way
     from agent.verify.process import run
 
     settings = _settings(config, "verifier")
-    _until_told(lambda stop: run(settings, stop))
+    give_way(VERIFIER)
+    with exposed(settings.metrics, settings.metrics.verifier_port):
+        _until_told(lambda stop: run(settings, stop))
 
 
 @app.command()
@@ -229,7 +324,8 @@ def learner(config: Config = None) -> None:
     from agent.learner.loop import run
 
     settings = _settings(config, "learner")
-    _until_told(lambda stop: run(settings, stop))
+    with exposed(settings.metrics, settings.metrics.learner_port):
+        _until_told(lambda stop: run(settings, stop))
 
 
 @app.command()
@@ -238,9 +334,21 @@ def release(config: Config = None) -> None:
     from agent.release.process import run
 
     settings = _settings(config, "release")
+    with exposed(settings.metrics, settings.metrics.release_port):
+        _until_told(lambda stop: run(settings, stop))
+
+
+@app.command()
+def exporter(config: Config = None) -> None:
+    """Show Prometheus what the store holds: lag, versions, lift, alarms, and what rewriters say."""
+    from agent.watching.process import run
+
+    settings = _settings(config, "exporter")
     _until_told(lambda stop: run(settings, stop))
 
 
+app.command()(cli_health.doctor)
+app.command()(cli_health.status)
 app.command()(cli_release.versions)
 app.command()(cli_release.show)
 app.command()(cli_release.promote)
@@ -250,13 +358,33 @@ app.command()(cli_release.resume)
 app.command()(cli_release.audit)
 app.command()(cli_evidence.exploration)
 app.command()(cli_evidence.ranks)
+app.command()(cli_evidence.purchases)
 app.command()(cli_evidence.evidence)
 app.command()(cli_evidence.lending)
+app.command()(cli_evidence.shadow)
+app.command()(cli_report.report)
 app.command()(cli_forget.forget)
+app.command()(cli_templates.templates)
+app.command("rotate-secret")(cli_access.rotate_secret)
+app.add_typer(cli_dead.app, name="dead")
+app.add_typer(cli_quarantine.app, name="quarantine")
 app.command("half-life")(cli_evidence.half_life)
 app.command()(cli_learning.replay)
 app.command()(cli_explain.explain)
 app.command()(cli_explain.lineage)
+app.add_typer(cli_exchange.exporting, name="export")
+app.add_typer(cli_exchange.importing, name="import")
+
+
+def _look_at(*paths: Path) -> None:
+    """Open each file before servers are started for it; raises Permanent where one cannot be read."""
+    for path in paths:
+        try:
+            path.open("rb").close()
+        except OSError as error:
+            raise Permanent(
+                f"{path} cannot be read: {error.strerror}; see whether its name is right"
+            ) from error
 
 
 def _until_told(work: Callable[[asyncio.Event], Coroutine[Any, Any, None]]) -> None:
@@ -278,10 +406,14 @@ def main() -> None:
         signal.signal(number, signal.default_int_handler)
     try:
         app(standalone_mode=True)
-    except (AgentError, FeedbackError, StackError) as error:
+    except SearchRefused as error:
+        _fail(f"{error}; `unseen templates` says what does not fit")
+    except SearchFailed as error:
+        _fail(f"{error}; {NEXT}")
+    except (AgentError, FeedbackError, StackError, OSError) as error:
         _fail(str(error))
     except RedisError as error:
-        _fail(f"redis: {error}")
+        _fail(f"redis: {error}; {NEXT}")
     except KeyboardInterrupt:
         typer.echo("stopped", err=True)
         sys.exit(130)

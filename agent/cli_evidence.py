@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ from agent.settings import Settings
 Config = Annotated[
     Path | None, typer.Option(help="A TOML file of settings; the environment (UNSEEN_...) stands above it.")
 ]
+AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 
 
 def settings_for(config: Path | None, process: str) -> Settings:
@@ -48,18 +50,28 @@ def exploration(
 
 def ranks(
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    as_json: AsJson = False,
     config: Config = None,
 ) -> None:
     """Say how likely each rank is looked at, what that rests on, and whether arms join all ranks."""
-    from feedback.ranks import report
+    from feedback.examination.ranks import report
 
     settings = settings_for(config, "ranks")
     said = asyncio.run(report(settings.redis, settings.keys, settings.feedback))
-    if as_json:
-        typer.echo(json.dumps(said))
-    else:
-        typer.echo("\n".join(f"{name:16} {value}" for name, value in said.items()))
+    _tell(said, 16, as_json=as_json)
+
+
+def purchases(
+    *,
+    as_json: AsJson = False,
+    config: Config = None,
+) -> None:
+    """Say by which rule purchases found their page, what was given back, and which share is still to come."""
+    from feedback.collecting.purchases import report
+
+    settings = settings_for(config, "purchases")
+    said = asyncio.run(report(settings.redis, settings.keys, settings.feedback))
+    _tell(said, 26, as_json=as_json)
 
 
 def evidence(
@@ -67,7 +79,7 @@ def evidence(
     *,
     rewrite: Annotated[str, typer.Option(help="Search it too and say what it gains over the query.")] = "",
     level: Annotated[float, typer.Option(min=0.5, max=0.999, help="Of the bounds.")] = 0.95,
-    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    as_json: AsJson = False,
     config: Config = None,
 ) -> None:
     """Say what each object is worth for a query and what a rewrite gains, with their bounds."""
@@ -89,7 +101,7 @@ def lending(
         str | None, typer.Argument(help="Say what it is offered, too; as shoppers type it.")
     ] = None,
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    as_json: AsJson = False,
     config: Config = None,
 ) -> None:
     """Say on which terms judged queries lend their words to others, and whether that is known to pay."""
@@ -97,6 +109,30 @@ def lending(
 
     told = asyncio.run(tell(settings_for(config, "lending"), query))
     typer.echo(json.dumps(told) if as_json else as_text(told))
+
+
+def shadow(
+    days: Annotated[int, typer.Option(min=1, max=3650, help="Looked back, today among them.")] = 7,
+    *,
+    queries: Annotated[
+        int, typer.Option(min=0, max=10_000, help="The most asked ones, whose gain is looked up.")
+    ] = 200,
+    as_json: AsJson = False,
+    config: Config = None,
+) -> None:
+    """Say what shadow (serve.shadow) would have done: rungs, rewrites, and what they gain by raw's clicks."""
+    from rich.console import Console
+
+    from agent.evaluate.shadowing import read
+    from agent.evaluate.shadowing_view import report
+
+    settings = settings_for(config, "shadow")
+    with Console(stderr=True).status("reading the ledger and searching the catalogue"):
+        told = asyncio.run(read(settings, days=days, queries=queries))
+    if as_json:
+        typer.echo(json.dumps(told))
+    else:
+        Console().print(*report(told), sep="\n")
 
 
 def half_life(
@@ -107,18 +143,27 @@ def half_life(
     first: Annotated[
         float, typer.Option(min=0.1, max=1.0, help="Share of the clicks that is read: leave out what judges.")
     ] = 1.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+    as_json: AsJson = False,
     config: Config = None,
 ) -> None:
     """Say which half-life of evidence predicts each day's clicks best from the days before."""
+    from rich.console import Console
+
     from agent.evaluate.clicklog import read_clicks
-    from feedback.half_life import Clicked, compare
-    from feedback.ledger_days import read_clicked
+    from feedback.evidence.half_life import Clicked, compare
+    from feedback.evidence.ledger_days import read_clicked
 
     settings = settings_for(config, "half-life")
     if clicks:
         found = [Clicked(c.click_at_ms, c.query, c.object_id) for c in read_clicks(clicks).clicks]
     else:
-        found = asyncio.run(read_clicked(settings.redis, settings.keys, settings.feedback))
+        with Console(stderr=True).status("reading the ledger"):
+            found = asyncio.run(read_clicked(settings.redis, settings.keys, settings.feedback))
     said = compare(sorted(found)[: int(first * len(found))])
     typer.echo(json.dumps(said.as_dict()) if as_json else said.as_text(settings.feedback.half_life_s))
+
+
+def _tell(said: Mapping[str, object], width: int, *, as_json: bool) -> None:
+    """Print figures, a line each, their names so many characters wide."""
+    lines = (f"{name:{width}} {value}" for name, value in said.items())
+    typer.echo(json.dumps(said) if as_json else "\n".join(lines))

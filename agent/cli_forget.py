@@ -2,16 +2,16 @@
 
 Guarantees that nothing is changed before the confirmation, that no output names the client, and that
 running it again finishes what was killed. A version that serves or is on trial goes on: the output says how
-to take it out.
+to take it out. A client is found by the secret that its rows were written under: those of an earlier one are
+nobody's, and go when the ledger drops their day.
 """
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from redis.asyncio import Redis
@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 from agent.cli_evidence import Config, settings_for
 from agent.cli_release import By, me
 from agent.settings import Settings
+from agent.signing import pseudonym_of
 from feedback.clock import wall_clock
 from feedback.erasing import Eraser, Erasure, goes_back_to, taught
 from feedback.stores import connect
@@ -44,8 +45,14 @@ class Versions:
 
 
 def forget(
-    client: Annotated[str, typer.Option("--client", metavar="ID", help="As the shop sends it: client_id.")],
+    client: Annotated[
+        str,
+        typer.Option("--client", metavar="ID", help="As the shop sends it (client_id), or a client_token."),
+    ] = "",
     *,
+    stored: Annotated[
+        str, typer.Option("--pseudonym", metavar="ID", help="In place of --client: as it stands in Redis.")
+    ] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would cost.")] = False,
     by: By = "",
@@ -54,6 +61,7 @@ def forget(
 ) -> None:
     """Delete every trace of a client, take its clicks out of the evidence and out of what was learned."""
     settings = settings_for(config, "forget")
+    client = stored or pseudonym_of(settings, client)
     planned, versions, pending = asyncio.run(_plan(settings, client))
     does = (planned.any or pending) and not dry_run
     if not as_json or (does and not yes):
@@ -171,10 +179,5 @@ def _named(versions: tuple[int, ...]) -> str:
     return ", ".join(map(str, versions)) or "none"
 
 
-@asynccontextmanager
-async def _redis(settings: Settings) -> AsyncIterator[Any]:
-    redis = connect(settings.redis.state_url, max(TIMEOUT_S, settings.redis.timeout_s))
-    try:
-        yield redis
-    finally:
-        await redis.aclose()
+def _redis(settings: Settings) -> Redis:
+    return connect(settings.redis.state_url, max(TIMEOUT_S, settings.redis.timeout_s))

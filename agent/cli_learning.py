@@ -16,10 +16,14 @@ def replay(
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
     config: Config = None,
 ) -> None:
-    """Make a version again from the batches that were recorded, and say whether it comes out equal."""
+    """Make a version again from recorded batches; exit code 1 where it does not come out equal."""
+    from rich.console import Console
+
     from agent.learner.replaying import replay as made_again
 
-    made = asyncio.run(made_again(settings_for(config, "replay"), start=start, end=end))
+    settings = settings_for(config, "replay")
+    with Console(stderr=True).status("making the version again"):
+        made = asyncio.run(made_again(settings, start=start, end=end))
     typer.echo(json.dumps(made.as_dict()) if as_json else made.as_text())
     if not made.equal:
         raise typer.Exit(1)

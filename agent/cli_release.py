@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
-from agent.cli_evidence import Config, settings_for
+from agent.cli_evidence import AsJson, Config, settings_for
 from agent.settings import Settings
 
 if TYPE_CHECKING:
     from agent.release.desk import Desk
 
 T = TypeVar("T")
-AsJson = Annotated[bool, typer.Option("--json", help="Print it as JSON.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Because = Annotated[str, typer.Option("--why", help="For the audit log and whoever looks next.")]
 By = Annotated[
     str, typer.Option("--by", help="Who does it, for the audit log; by default this machine's user.")
 ]
-What = Annotated[str, typer.Argument(help="learning or releases.")]
+What = Annotated[Literal["learning", "releases"], typer.Argument(help="What stops, or goes on.")]
 
 
 def versions(
@@ -50,7 +49,7 @@ def versions(
 
 
 def show(
-    version: Annotated[int, typer.Argument(min=1)],
+    version: Annotated[int, typer.Argument(min=1, help="Its number: unseen versions lists them.")],
     *,
     as_json: AsJson = False,
     config: Config = None,
@@ -88,7 +87,7 @@ def show(
 
 
 def promote(
-    version: Annotated[int, typer.Argument(min=1)],
+    version: Annotated[int, typer.Argument(min=1, help="Its number: unseen versions lists them.")],
     *,
     why: Because = "",
     by: By = "",
@@ -155,17 +154,16 @@ def pause(
     config: Config = None,
 ) -> None:
     """Stop learning, or releases, until resumed; what serves goes on, a trial that runs is still watched."""
-    part = _part(what)
     settings = settings_for(config, "pause")
-    _confirm(f"Stop {part} of {settings.tenant}?", yes=yes)
+    _confirm(f"Stop {what} of {settings.tenant}?", yes=yes)
 
     async def act(desk: "Desk") -> None:
         from feedback.version_records import Pause
 
-        await desk.registry.pause(part, Pause(by=by or me(), at_ms=_now_ms(), why=why))
+        await desk.registry.pause(what, Pause(by=by or me(), at_ms=_now_ms(), why=why))
 
     _with_desk(settings, act)
-    _say({"paused": part}, f"{part} paused; unseen resume {part} lets it go on", as_json=as_json)
+    _say({"paused": what}, f"{what} paused; unseen resume {what} lets it go on", as_json=as_json)
 
 
 def resume(
@@ -177,22 +175,21 @@ def resume(
     config: Config = None,
 ) -> None:
     """Let learning, or releases, go on."""
-    part = _part(what)
 
     async def act(desk: "Desk") -> bool:
         from feedback.version_records import AuditEntry
 
-        entry = AuditEntry(at_ms=_now_ms(), by=by or me(), did=f"resumed {part}", why=why)
-        return bool(await desk.registry.resume(part, entry))
+        entry = AuditEntry(at_ms=_now_ms(), by=by or me(), did=f"resumed {what}", why=why)
+        return bool(await desk.registry.resume(what, entry))
 
     was = _with_desk(settings_for(config, "resume"), act)
-    said = f"resumed {part}" if was else f"{part} not paused: nothing to resume"
-    _say({"resumed": part, "was_paused": was}, said, as_json=as_json)
+    said = f"resumed {what}" if was else f"{what} not paused: nothing to resume"
+    _say({"resumed": what, "was_paused": was}, said, as_json=as_json)
 
 
 def audit(
     *,
-    most: Annotated[int, typer.Option(min=1, max=10_000)] = 50,
+    most: Annotated[int, typer.Option(min=1, max=10_000, help="Entries.")] = 50,
     as_json: AsJson = False,
     config: Config = None,
 ) -> None:
@@ -210,19 +207,14 @@ def audit(
     if as_json:
         typer.echo(json.dumps([msgspec.to_builtins(one) for one in entries]))
         return
+    if not entries:
+        typer.echo("nothing was done yet")
+        return
     shown = Table("ago", "who", "did", "version", "why")
     for one in entries:
         ago = age((_now_ms() - one.at_ms) / 1000)
         shown.add_row(ago, one.by, one.did, str(one.version or ""), one.why)
     Console().print(shown)
-
-
-def _part(what: str) -> Literal["learning", "releases"]:
-    if what == "learning":
-        return "learning"
-    if what == "releases":
-        return "releases"
-    raise typer.BadParameter(f"{what!r} is neither learning nor releases")
 
 
 def _with_desk(settings: Settings, work: Callable[["Desk"], Awaitable[T]], by: str = "") -> T:
@@ -233,11 +225,8 @@ def _with_desk(settings: Settings, work: Callable[["Desk"], Awaitable[T]], by: s
     from feedback.stores import connect
 
     async def main() -> T:
-        redis = connect(settings.redis.state_url, settings.redis.timeout_s)
-        try:
+        async with connect(settings.redis.state_url, settings.redis.timeout_s) as redis:
             return await work(Desk(Registry(redis, settings.keys), wall_clock, by=by or me()))
-        finally:
-            await redis.aclose()
 
     return asyncio.run(main())
 

@@ -4,6 +4,8 @@ AgentError
 ├── Transient            try again: OpenSearch, Redis or a replica is away or slow
 │   ├── NotHeld          a replica has not taken the version up that it is asked for
 │   ├── SearchFailed     a search got no answer; never a reward, never an empty page
+│   │   ├── SearchRefused    OpenSearch does not take it as it is: a template or its parameters are wrong
+│   │   └── Busy             it had no place among those that nobody waits for
 │   └── RunnerLost       a remote environment runner gave no answer; yields no episode
 ├── Permanent            set aside: a bad catalogue line, an unknown model
 │   └── Refused          the caller's request is wrong; becomes a 4xx
@@ -13,7 +15,11 @@ AgentError
 
 
 class AgentError(Exception):
-    """Root of this package's errors."""
+    """Root of this package's errors.
+
+    Their messages may be logged: they repeat no text of a shopper's, except those of `SearchRefused` and
+    `Refused`, which go to whoever asked.
+    """
 
 
 class Transient(AgentError):  # noqa: N818 - the name says who must act
@@ -22,6 +28,14 @@ class Transient(AgentError):  # noqa: N818 - the name says who must act
 
 class SearchFailed(Transient):
     """OpenSearch gave no answer; yields no episode and no verdict."""
+
+
+class SearchRefused(SearchFailed):
+    """OpenSearch understood and refused (400): a template or its parameters are wrong."""
+
+
+class Busy(SearchFailed):
+    """Nobody asked OpenSearch: too many searches that no shopper waits for are under way already."""
 
 
 class NotHeld(Transient):

@@ -1,26 +1,75 @@
 """The sections of the settings tree: what each part of Unseen is told, with defaults that work."""
 
+from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SecretStr, StringConstraints, model_validator
 
-from feedback.records import Band
+from feedback.records import Action, Band
 from feedback.settings import Section
+
+HeaderName = Annotated[str, StringConstraints(to_lower=True, pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
+HOPS = frozenset(
+    [
+        "accept-encoding",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "expect",
+        "host",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ]
+)
+"""Headers that are said to the next server alone, or of a body as it was packed on the way here."""
 
 
 class OpenSearchSettings(Section):
     """The shop's search engine and its own query."""
 
     url: str = "http://127.0.0.1:9200"
+    """``https://user:password@search:9200`` too."""
+    ca_file: Path | None = None
+    """Whose certificates are believed at ``https://``; None: those that the system believes."""
     background_url: str = ""
     """For verifier, learner and filling; empty: the shoppers' one."""
     index: str = "products"
     fields: tuple[str, ...] = ("title^3", "category", "description")
     """What the shop's own multi_match clause searches."""
     operator: Literal["or", "and"] = "or"
+    templates: Path | None = None
+    """Folder of the shop's search templates, ``NAME.json``; ``default.json`` takes the place of that clause.
+    Each process reads it once, at its start."""
     timeout_s: float = Field(5.0, gt=0)
+    """Of one request; of a shopper's page, whatever searches it takes."""
+    most_waiting: int = Field(256, ge=1)
+    """Shoppers' requests that wait for OpenSearch at a time in one process, over as many connections; one
+    more is answered at once that there is no room."""
     background_concurrency: int = Field(2, ge=1)
     """Background requests at a time; it shrinks on 429 and on rising latency."""
+    background_share: float = Field(0.05, ge=0, le=1)
+    """Of the shoppers' searches a second, that verifier, learner and release may make together."""
+    background_per_s: float = Field(2.0, gt=0)
+    """What they may make a second in any case."""
+    background_budget: bool = True
+    """False: their concurrency alone is bounded, by process: for an engine that no shopper waits for."""
+    passed_headers: tuple[HeaderName, ...] = ()
+    """Of what the shop's own OpenSearch clients send, passed on beside ``Accept``, ``Authorization``,
+    ``Content-Type``, ``User-Agent`` and ``X-Opaque-Id``: ``["x-tenant"]``."""
+
+    @model_validator(mode="after")
+    def _headers_are_the_clients(self) -> Self:
+        if ours := sorted(HOPS.intersection(self.passed_headers)):
+            raise ValueError(f"passed_headers: {ours[0]} is between two servers, and never passed on")
+        return self
 
 
 class PlanSettings(Section):
@@ -32,8 +81,8 @@ class PlanSettings(Section):
     """Of the shopper's own words in the form *instead*."""
     instead_from_words: int = Field(12, ge=3)
     """A request of at least so many words is rewritten as a whole."""
-    max_terms: int = Field(8, ge=1)
-    max_chars: int = Field(80, ge=8)
+    max_terms: int = Field(8, ge=1, le=64)
+    max_chars: int = Field(80, ge=8, le=1024)
 
 
 class PolicySettings(Section):
@@ -49,11 +98,33 @@ class PolicySettings(Section):
     """The top layers that learn."""
     neighbours: int = Field(4, ge=0, le=16)
     """Asked queries with their verified rewrites that stand in the prompt."""
+    history: int = Field(0, ge=0, le=8)
+    """Earlier queries of the session that stand in the prompt, each with whether it got a click; 0: none, and
+    no session is looked up."""
     threads: int = Field(1, ge=1)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """``auto``: a CUDA GPU where a process has one, else the CPU."""
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the frozen model; the adapter is float32 in any case. ``auto``: bfloat16 on a GPU that has it."""
+    """Of the frozen model; the adapter is float32 in any case. ``auto``: bfloat16 on a
+    GPU or CPU that has it (Intel's AMX, AVX512-BF16)."""
+    engine: Literal["transformers", "vllm"] = "transformers"
+    """Who writes for shoppers: the rewriter's own process, or a vLLM server. Learner and gate have the model
+    in their own processes in any case."""
+    vllm_url: str = Field("", pattern=r"^(https?://\S+)?$")
+    """Of the server, which serves the weights of ``model``: ``http://vllm:8000``."""
+    vllm_key_file: Path | None = None
+    """That holds the server's API key and nothing else; None: it needs none."""
+    vllm_folder: Path | None = None
+    """Where adapters are written for the server, which sees the folder at the same path; None: ``vllm`` in
+    the tenant's data folder."""
+    vllm_timeout_s: float = Field(5.0, gt=0, le=15)
+    """Of a batch of rewrites, after which it has failed."""
+
+    @model_validator(mode="after")
+    def _vllm_has_an_address(self) -> Self:
+        if self.engine == "vllm" and not self.vllm_url:
+            raise ValueError("vllm_url: the engine vllm needs the server's address")
+        return self
 
 
 class ServeSettings(Section):
@@ -61,9 +132,37 @@ class ServeSettings(Section):
 
     host: str = "127.0.0.1"
     port: int = Field(8000, ge=0, le=65_535)
+    """0: any free one."""
+    admin_host: str = "127.0.0.1"
+    """Of the admin port; one that others reach needs a key with the scope ``admin``."""
+    admin_port: int = Field(8001, ge=0, le=65_535)
+    """Of metrics and documentation. Each gateway process takes the first free one of this and the next 15, so
+    that several on one machine can all be scraped. 0: any free one."""
+    tls_cert: Path | None = None
+    """Certificate (PEM, with its chain) with which both ports speak HTTPS; None: HTTP."""
+    tls_key: Path | None = None
+    """Its private key (PEM, without a password)."""
+    most_at_once: int = Field(512, ge=1)
+    """Requests in one gateway process, beyond which others are told to come again before any work is done."""
+    shadow: bool = False
+    """Everybody gets the shop's own query; what would have been searched instead is written beside the page,
+    and no version goes on trial: for the first weeks. ``unseen shadow`` says what would have been done."""
+    drop_in: bool = True
+    """Whether the gateway answers OpenSearch's own routes too: those that read the index."""
+    drop_in_ubi: Literal["auto", "keep", "strip"] = "auto"
+    """Whether ``ext.ubi`` goes on to OpenSearch, whose UBI plugin records it. ``auto``: where every node says
+    that it has the plugin."""
     deadline_s: float = Field(0.25, gt=0)
     """For a live rewrite; past it the shopper gets the raw query's results."""
+    raw_beside: bool = True
+    """Whether the shop's own query is searched while a shopper's search waits for a live rewrite."""
     cache_ttl_s: float = Field(86_400, gt=0)
+    near_cache_s: float = Field(30.0, ge=0)
+    """How long a gateway takes for granted what the cache said of a query; a revoked version answers at no
+    time. 0: it asks each time."""
+    fill_ahead: int = Field(200, ge=0, le=100_000)
+    """Most frequent queries on the policy's rung whose words are asked for when a version begins to serve,
+    before anybody searches for them; 0: none."""
     holdback_share: float = Field(0.1, ge=0, lt=1)
     explore_share: float = Field(0.1, ge=0, lt=1)
     """Of all searches, at most, that may be tried out; where in the traffic follows from how thin the
@@ -91,13 +190,30 @@ class ServeSettings(Section):
     min_policy_gain: float | None = None
     """Gain over raw (DCG, mean over the gate's held-back queries) that the serving version's lower bound must
     exceed before shoppers outside the explore arm get its words; None: any version answers, the base too."""
+    gateways: int = Field(1, ge=1)
+    """Gateway processes, wherever Ray has room."""
+    most_gateways: int | None = Field(None, ge=1)
+    """Up to so many, as the load asks; None: as many as ``gateways``, always."""
+    gateway_load: float = Field(4.0, gt=0)
+    """Searches under way in a gateway, on average, beyond which another one is started."""
     replicas: int = Field(1, ge=1)
+    """Processes that write rewrites, each with the model."""
+    most_replicas: int | None = Field(None, ge=1)
+    """Up to so many, as the load asks; None: as many as ``replicas``, always."""
+    replica_load: float = Field(8.0, gt=0)
+    """Rewrites under way in a replica, on average, beyond which another one is started."""
     batch: int = Field(8, ge=1)
     impression_buffer: int = Field(10_000, ge=1)
+    pin_ttl_s: float = Field(3600, gt=0)
+    """How long further pages follow their first one, and how long a page of /rewrite can be reported."""
+    pins: int = Field(10_000, ge=1)
+    """First pages that a gateway remembers itself; the others are in the cache."""
     pool_samples: int = Field(4, ge=0, le=16)
     """Sampled ahead for a query, when idle, for the explore arm to draw from; 0 makes none."""
     lists_max_age_s: float = Field(600, ge=0)
     """How long the explore arm takes it for granted which page a rewrite finds that it did not draw."""
+    second_try: bool = True
+    """Whether the policy is asked once more, within the deadline, where a shopper's page is empty."""
     poll_s: float = Field(0.5, gt=0)
 
     @model_validator(mode="after")
@@ -106,6 +222,20 @@ class ServeSettings(Section):
             raise ValueError("holdback_share and explore_share are more than 1 together")
         if missing := [band.value for band in Band if band not in self.explore_weight]:
             raise ValueError(f"explore_weight: names no weight for {', '.join(missing)}")
+        return self
+
+    @model_validator(mode="after")
+    def _most_is_no_less(self) -> Self:
+        for name in ("gateways", "replicas"):
+            least, most = getattr(self, name), getattr(self, f"most_{name}")
+            if most is not None and most < least:
+                raise ValueError(f"most_{name}: {most} is less than {name}, {least}")
+        return self
+
+    @model_validator(mode="after")
+    def _tls_has_both(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key: HTTPS needs both")
         return self
 
 
@@ -200,6 +330,7 @@ class LearnerSettings(Section):
     keep_batches: int = Field(2000, ge=0)
     """Newest steps whose batch is kept, so that they can be made again; 0 keeps none."""
     nice: int = Field(19, ge=0, le=19)
+    """19: it computes only on cores that nobody else wants (`agent.niceness`)."""
     threads: int = Field(1, ge=1)
     learners: int = Field(0, ge=0)
     """Remote RLlib learners; 0 learns in the process."""
@@ -296,8 +427,119 @@ class WeightsSettings(Section):
     ``gs://…`` (gcsfs), ``abfs://…`` (adlfs). Empty: ``weights`` in the data folder."""
 
 
+class Scope(StrEnum):
+    """What a key opens."""
+
+    SEARCH = "search"
+    """Searches, rewrites, and OpenSearch's own routes."""
+    EVENTS = "events"
+    """What shoppers did, and what a shop showed them."""
+    ADMIN = "admin"
+    """The admin port, with all that the console changes."""
+    METRICS = "metrics"
+    """Of the admin port, what Prometheus reads."""
+
+
+SHOP = frozenset({Scope.SEARCH, Scope.EVENTS})
+"""What is open on the main port."""
+SecretKey = Annotated[SecretStr, Field(min_length=16)]
+
+
+class AccessKey(Section):
+    """A secret key of its own scopes and limits; it stands here or in a file."""
+
+    key: SecretKey | None = None
+    file: Path | None = None
+    """That holds the key and nothing else."""
+    scopes: Annotated[frozenset[Scope], Field(min_length=1)] = SHOP
+    searches_per_minute: int | None = Field(None, ge=0)
+    """None: as ``access.searches_per_minute``."""
+    events_per_minute: int | None = Field(None, ge=0)
+    """None: as ``access.events_per_minute``."""
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.key is None) == (self.file is None):
+            raise ValueError("must have either key or file")
+        return self
+
+
+class AccessSettings(Section):
+    """Keys, secrets and whose word is taken."""
+
+    secret: Annotated[SecretStr, Field(min_length=32)] | None = None
+    """What client ids become pseudonyms with and page tokens are signed with: 32 characters or more. None: a
+    file ``secrets/<tenant>.key`` in the data folder, made on the first start."""
+    server_keys: tuple[SecretKey, ...] = ()
+    """Secret keys of the shop's servers, each with the scopes search and events. Where no key at all has
+    either, both are open."""
+    server_keys_file: Path | None = None
+    """Further ones, one a line."""
+    keys: dict[Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")], AccessKey] = Field(default_factory=dict)
+    """Keys by a name of their own (in metrics), with the scopes that each is given."""
+    searches_per_minute: int = Field(0, ge=0)
+    """Searches a minute and key (without keys: and address) that a gateway process takes, each of an
+    `_msearch` counted; up to so many at once, and what one request holds beyond is waited for after it. 0: no
+    limit."""
+    events_per_minute: int = Field(0, ge=0)
+    """The same of events and of reported pages, each of a batch counted."""
+    public_keys: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9._~-]{8,128}$")], ...] = ()
+    """Keys that the shop's pages carry, which open the browsers' intake. None: it is off."""
+    origins: tuple[Annotated[str, Field(pattern=r"^https?://[a-z0-9.-]+(:[0-9]{1,5})?$")], ...] = ()
+    """Of the shop's pages, as browsers name them: ``https://www.example.com``."""
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Networks whose ``X-Forwarded-For`` is believed: ``10.0.0.0/8``."""
+    anonymous_per_minute: int = Field(60, ge=0)
+    """Events a minute and network (IPv4 /24, IPv6 /48) that a gateway takes from browsers without a
+    client_token; 0: none."""
+    browser_actions: tuple[Action, ...] = (Action.CLICK, Action.ADD_TO_CART, Action.VIEW)
+    """What a browser's word is taken for."""
+
+    @property
+    def is_keyed(self) -> bool:
+        """Whether who searches or sends events needs a secret key."""
+        named = any(key.scopes & SHOP for key in self.keys.values())
+        return named or bool(self.server_keys) or self.server_keys_file is not None
+
+    @property
+    def has_admin_key(self) -> bool:
+        """Whether the admin port needs a key."""
+        return any(key.scopes & {Scope.ADMIN, Scope.METRICS} for key in self.keys.values())
+
+    @model_validator(mode="after")
+    def _browsers_have_both(self) -> Self:
+        if bool(self.public_keys) != bool(self.origins):
+            raise ValueError("public_keys and origins: the browsers' intake needs both")
+        return self
+
+
+class MetricsSettings(Section):
+    """Where each process shows its metrics to Prometheus, as the gateway does at ``/metrics``; 0: nowhere."""
+
+    host: str = "127.0.0.1"
+    """Whoever reaches it may read them."""
+    collector_port: int = Field(0, ge=0, le=65_535)
+    verifier_port: int = Field(0, ge=0, le=65_535)
+    learner_port: int = Field(0, ge=0, le=65_535)
+    release_port: int = Field(0, ge=0, le=65_535)
+    exporter_port: int = Field(9460, ge=1, le=65_535)
+    """Of `unseen exporter`, which shows what the store holds and what rewriter replicas say."""
+    least_s: float = Field(1.0, ge=0)
+    """A scrape of the exporter sooner after another one gets the same figures."""
+    every_s: float = Field(60.0, gt=0)
+    """How often the exporter compares the arms by the ledger, and reads all verdicts."""
+    days: int = Field(7, ge=1)
+    """Of the ledger, compared."""
+    rows: int = Field(200_000, ge=1000)
+    """Of the ledger, the newest, compared."""
+    verdicts: int = Field(100_000, ge=1)
+    """That are read."""
+
+
 class LogSettings(Section):
     """Logs."""
 
     format: Literal["console", "json"] = "console"
     level: Literal["debug", "info", "warning", "error"] = "info"
+    query_text: bool = False
+    """Whether logs may repeat what shoppers searched for, and the texts of errors, which may hold it."""

@@ -17,8 +17,10 @@ from typing_extensions import override
 
 from agent.errors import Permanent
 from agent.sections import (
+    AccessSettings,
     LearnerSettings,
     LogSettings,
+    MetricsSettings,
     OpenSearchSettings,
     PlanSettings,
     PolicySettings,
@@ -31,6 +33,7 @@ from feedback.keys import Keys
 from feedback.settings import FeedbackSettings, RedisSettings, Section
 
 PREFIX = "UNSEEN_"
+DEFAULT_TENANT = "default"
 OUTSIDE_THE_TREE = {"UNSEEN_CONFIG", "UNSEEN_STACK_ID", "UNSEEN_CACHE_DIR"}
 """Variables with our prefix that are no settings."""
 
@@ -46,7 +49,7 @@ class Settings(BaseSettings):
         use_attribute_docstrings=True,
     )
 
-    tenant: str = Field("default", pattern=r"^[a-z0-9-]{1,40}$")
+    tenant: str = Field(DEFAULT_TENANT, pattern=r"^[a-z0-9-]{1,40}$")
     data_dir: Path = Path("data")
     """Checkpoints, adapters and logs."""
     redis: RedisSettings = RedisSettings()
@@ -59,6 +62,8 @@ class Settings(BaseSettings):
     learner: LearnerSettings = LearnerSettings()
     release: ReleaseSettings = ReleaseSettings()
     weights: WeightsSettings = WeightsSettings()
+    access: AccessSettings = AccessSettings()
+    metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
 
     @property
@@ -67,9 +72,24 @@ class Settings(BaseSettings):
         return Keys(tenant=self.tenant, partitions=self.redis.partitions)
 
     @property
+    def tenant_dir(self) -> Path:
+        """The tenant's part of the data folder, which may be that of several."""
+        return self.data_dir if self.tenant == DEFAULT_TENANT else self.data_dir / self.tenant
+
+    @property
     def weights_dir(self) -> Path | str:
         """The folder or URL of adapters."""
-        return self.weights.folder or self.data_dir / "weights"
+        return self.weights.folder or self.tenant_dir / "weights"
+
+    @property
+    def vllm_dir(self) -> Path:
+        """The folder of adapters as vLLM reads them."""
+        return (self.policy.vllm_folder or self.tenant_dir / "vllm").absolute()
+
+    @property
+    def secret_file(self) -> Path:
+        """Where the secret lies that ``access.secret`` does not name."""
+        return self.data_dir / "secrets" / f"{self.tenant}.key"
 
     @classmethod
     @override

@@ -12,6 +12,7 @@ verifier's and the learner's loop and the gateway's impression flusher. Each cou
 from redis.exceptions import BusyLoadingError as RedisBusyLoadingError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError as RedisOutOfMemoryError
+from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 REDIS_TRANSIENT = (
@@ -21,6 +22,18 @@ REDIS_TRANSIENT = (
     RedisOutOfMemoryError,
 )
 """Redis's own errors that a retry inside the caller's deadline may cure."""
+PASSING = ("MISCONF", "READONLY", "NOGROUP", "NOREPLICAS", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN")
+"""Codes of a server that cannot for now: its disk is full, a replica takes over, its data are lost."""
+
+
+def may_pass(error: Exception) -> bool:
+    """Tell whether a failed command may succeed once the store is well again."""
+    refused = isinstance(error, ResponseError) and not isinstance(error, REDIS_TRANSIENT)
+    return not refused or _code(error) in PASSING
+
+
+def _code(error: Exception) -> str:
+    return getattr(error, "error_type", None) or str(error).partition(" ")[0]
 
 
 class FeedbackError(Exception):

@@ -7,8 +7,18 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from feedback.errors import REDIS_TRANSIENT
+from feedback.stores import Lease
 
 log = structlog.get_logger(__name__)
+LEASE_FACTOR = 3.0
+"""Whoever does such work alone and died is replaced after so many periods."""
+
+
+async def rest(stop: asyncio.Event, timeout_s: float) -> bool:
+    """Return after a while, or when told to stop; say which: True is the latter."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), timeout_s)
+    return stop.is_set()
 
 
 async def periodically(
@@ -22,11 +32,17 @@ async def periodically(
         stop: ends the wait at once.
         failed: the event that is logged.
     """
-    while not stop.is_set():
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), every_s)
-            break
+    while not await rest(stop, every_s):
         try:
             await step()
         except REDIS_TRANSIENT as error:
-            log.warning(failed, error=str(error)[:200])
+            log.warning(failed, error=error)
+
+
+async def alone(
+    step: Callable[[], Awaitable[object]], every_s: float, stop: asyncio.Event, *, failed: str, lease: Lease
+) -> None:
+    """Do the same, then give back the lease that each step holds: one process at a time does such work."""
+    await periodically(step, every_s, stop, failed=failed)
+    with contextlib.suppress(*REDIS_TRANSIENT):
+        await lease.release()

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
-from feedback.curve import Model
+from feedback.examination.curve import Model
 
 
 class Arm(StrEnum):
@@ -41,11 +41,19 @@ class Form(StrEnum):
 
 
 class Action(StrEnum):
-    """UBI action names that teach."""
+    """What shoppers do that teaches; names that shops use for it are mapped at the edge."""
 
     CLICK = "click"
     ADD_TO_CART = "add_to_cart"
     PURCHASE = "purchase"
+    RETURN = "return"
+    """Takes a purchase back, in part or whole: returned, cancelled, refunded."""
+    VIEW = "view"
+    """The object was on the screen: replaces what is assumed of its rank."""
+
+
+ORDERS = frozenset({Action.PURCHASE, Action.RETURN})
+"""Which need no page: they belong to a client."""
 
 
 class Band(StrEnum):
@@ -68,6 +76,19 @@ class Rewrite(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 0
     """The policy's version; 0 is the base model."""
     made_at_ms: int = 0
+
+
+class Earlier(msgspec.Struct, frozen=True, array_like=True):
+    """What a session asked before a search: never what was found or clicked."""
+
+    query: str
+    """Normalised."""
+    clicked: bool = False
+    """Whether anything on its page was."""
+
+
+History = tuple[Earlier, ...]
+"""Oldest first; no query twice."""
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -97,6 +118,17 @@ class Draw(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """That stood in the prompt of the policy's own choices."""
     base_model: str = ""
     prompt_version: str = ""
+
+
+class Would(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a page in shadow would have been searched with."""
+
+    rung: Rung
+    source: str
+    text: str = ""
+    """Empty: the shop's own query."""
+    version: int = 0
+    """Of the policy that wrote the text; 0 where none did."""
 
 
 class Impression(msgspec.Struct, frozen=True, kw_only=True):
@@ -135,7 +167,15 @@ class Impression(msgspec.Struct, frozen=True, kw_only=True):
     purpose: str = "search"
     application: str = ""
     trial: int = 0
-    """The version on trial when this was shown, where its page and the serving version's differ; else 0."""
+    """The version on trial when this was shown, where its page and the serving version's differ; else 0.
+
+    Of a page that the shop searched itself (/rewrite) nobody knows; there, where their words differ."""
+    network: str = ""
+    """A daily digest of the network prefix (IPv4 /24, IPv6 /48) that asked; empty where it is not known."""
+    would: Would | None = None
+    """Of the arm shadow; None where it was not found out."""
+    history: History = ()
+    """What the session asked before, where the policy was asked with it; empty anywhere else."""
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,7 +185,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     event_id: str
     """Dedupe key; the sender's, or derived from the content."""
     query_id: str = ""
-    """Empty in a click log without impressions."""
+    """Empty in a click log without impressions, and of a purchase whose page the shop does not know."""
     tenant: str = "default"
     segment: str = "all"
     user_query: str = ""
@@ -157,7 +197,18 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     """Rank shown, from 1; 0 when unknown."""
     occurred_at_ms: int
     value_minor: int = 0
-    """Price in minor units of the currency."""
+    """Price of all pieces in minor units of the currency; of a return, what was paid back."""
+    quantity: int = 1
+    """Pieces bought or returned."""
+    currency: str = ""
+    """ISO 4217; empty: the shop's own."""
+    compensates: str = ""
+    """Of a return: the event_id of the purchase, where the shop names it."""
+    network: str = ""
+    """A daily digest of the network prefix that sent it (see Impression); empty where it is not known."""
+    anonymous: bool = False
+    """Of a browser that proved no client: its client_id stands for all such of its network, and what it did
+    on a page counts for the page's client."""
     arm: Arm | None = None
     """Set only where there is no impression to say it (a played log)."""
 
@@ -203,13 +254,13 @@ class Explored(msgspec.Struct, frozen=True, kw_only=True):
     interleaved: bool
     """False: the drawn list was the raw one, so that nothing could be preferred."""
     preference: float
-    """Of the drawn list over raw, in [-1, 1] (`feedback.interleaving`)."""
+    """Of the drawn list over raw, in [-1, 1] (`feedback.exploring.interleaving`)."""
     clicks: int
     """Objects of the page that were clicked."""
 
 
 class RankEstimate(msgspec.Struct, frozen=True, kw_only=True):
-    """How likely each rank is looked at, and what that rests on (`feedback.propensity`)."""
+    """How likely each rank is looked at, and what that rests on (`feedback.examination.propensity`)."""
 
     schema: int = 1
     by_rank: tuple[float, ...]
@@ -224,6 +275,20 @@ class RankEstimate(msgspec.Struct, frozen=True, kw_only=True):
     model: Model = "browsing"
     log_likelihood: dict[Model, float] = {}
     """Of pages held out under each model, a page, in nats; empty where none was chosen."""
+
+
+class Maturity(msgspec.Struct, frozen=True, kw_only=True):
+    """What share of the purchases of what was shown has come (`feedback.evidence.delays`)."""
+
+    schema: int = 1
+    matured: float
+    """In (0, 1]; observed purchases are divided by it."""
+    mean_delay_s: float
+    """From page to purchase, within the attribution window."""
+    purchases: float
+    """That tell of it."""
+    model: str
+    made_at_ms: int
 
 
 class Verified(msgspec.Struct, frozen=True, kw_only=True):
@@ -310,9 +375,71 @@ class CachedRewrite(msgspec.Struct, frozen=True, kw_only=True):
     """Verified sequence number at which the prompt's neighbours were drawn."""
 
 
+class Pinned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How a first page was searched, so that its further pages are, and so that a shop can report it."""
+
+    schema: int = 1
+    query_id: str
+    user_query: str
+    client: str = ""
+    """A digest; empty where nobody was named."""
+    session_id: str = ""
+    at_ms: int
+    arm: Arm
+    rung: Rung
+    source: str
+    rewrite: Rewrite | None = None
+    text: str = ""
+    """Of the decision."""
+    terms: tuple[str, ...] = ()
+    """Of the plan; empty: the raw query."""
+    form: Form = Form.ADD
+    weight: float = 0.7
+    own_weight: float = 0.5
+    template: str = "default"
+    params: str = ""
+    """The template's parameters that were set, as JSON with sorted keys."""
+    segment: str = "all"
+    size: int = 10
+    object_ids: tuple[str, ...] = ()
+    """Of the first page; empty where the shop searches itself."""
+    interleaved: bool = False
+    """Whether the first page was drafted from two lists."""
+    would: Would | None = None
+    """See Impression."""
+    by_shop: bool = False
+    """Whether the shop shows the page itself and reports it (/rewrite)."""
+    history: History = ()
+    """See Impression."""
+    application: str = ""
+    trial: int = 0
+    """See Impression; of a page that the shop shows itself."""
+
+    @property
+    def version(self) -> int:
+        """Of the policy that wrote the rewrite; 0 where none did."""
+        return self.rewrite.version if self.rewrite else 0
+
+
 class Forgetting(msgspec.Struct, frozen=True, kw_only=True):
     """An erasure began: what its rows taught is to be undone, whoever finishes it. Names no client."""
 
     schema: int = 1
     first: dict[str, str]
     """By partition, the stream id of the first row that goes."""
+
+
+class Quarantined(msgspec.Struct, frozen=True, kw_only=True):
+    """A client teaches nothing, or somebody found that it may."""
+
+    schema: int = 1
+    reason: str
+    """``ring``, or what an operator wrote."""
+    score: float = 0.0
+    """Nats by which its clicks speak against chance (`feedback.guard.rings`)."""
+    ring: str = ""
+    """Name of the group that it was found in."""
+    since_ms: int
+    by: str
+    released: bool = False
+    """It teaches again, and is not found anew."""

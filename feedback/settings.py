@@ -4,7 +4,8 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from feedback.curve import FLOOR, Choice
+from feedback.examination.curve import FLOOR, Choice
+from feedback.records import Action
 
 
 class Section(BaseModel):
@@ -39,11 +40,90 @@ class ActionWeight(Section):
     seldom, and one of them would decide for all."""
 
 
+ACTION_NAMES: dict[str, Action] = {
+    "click": Action.CLICK,
+    "click_through": Action.CLICK,
+    "add_to_cart": Action.ADD_TO_CART,
+    "cart": Action.ADD_TO_CART,
+    "purchase": Action.PURCHASE,
+    "order": Action.PURCHASE,
+    "buy": Action.PURCHASE,
+    "view": Action.VIEW,
+    "impression": Action.VIEW,
+    "return": Action.RETURN,
+    "refund": Action.RETURN,
+    "cancel": Action.RETURN,
+    "cancellation": Action.RETURN,
+}
+
+
+class GuardSettings(Section):
+    """Who may teach: what is more than one person does, or several agree on more than chance has it."""
+
+    enabled: bool = True
+    """False: every record that can be joined teaches, whoever sent it."""
+    once_s: float = Field(86_400, ge=1)
+    """Within it a client's pages of one query count each object's examination once, and each action on it
+    once: a day, in which a need is the same need."""
+    page_clicks: int = Field(6, ge=1)
+    """Objects of one page that a client's clicks count for: who compares opens some, a script all."""
+    clicks_an_hour: int = Field(90, ge=1)
+    """Of a client: one click in 40 s for an hour is a buyer at work; more is none."""
+    clicks_a_day: int = Field(300, ge=1)
+    """Of a client: about three such hours."""
+    pages_a_minute: int = Field(20, ge=1)
+    """Of a client: a page in 3 s for a minute is not read."""
+    burst_pages: int = Field(3, ge=1)
+    """Pages of a client on which it may click within ``burst_s``: senders that lay several events together
+    give them one time, so that one page, or two open ones, say nothing."""
+    burst_s: float = Field(1.0, gt=0)
+    """Nobody finds what to click on a further page so fast."""
+    dwell_s: float = Field(0.0, ge=0)
+    """After its page was shown, before which nobody has read it: a click so soon does not count. 0: all do;
+    set it where events carry the shopper's own times (.2 is a reflex)."""
+    early_s: float = Field(300, ge=0)
+    """Before its page was shown by more than this, which clocks explain, nobody clicked."""
+    queries_an_object: int = Field(5, ge=1)
+    """Queries of a client within a day under which its clicks on one object count: more is a campaign."""
+    network_pages: int = Field(5, ge=1)
+    """Pages of a query in a day that any network prefix has: a family, an office's few. A client's first."""
+    network_factor: float = Field(3.0, ge=1)
+    """Beyond these, how many times its share of all pages a prefix may have of one query's: carriers and
+    offices ask what all ask, a bought prefix one thing."""
+    rings_every_s: float = Field(600, gt=0)
+    """How often groups that click as one are looked for; what they taught till then is taken out."""
+    ring_rows: int = Field(200_000, ge=1000)
+    """Of the ledger, the newest, in which they are looked for: 3 s of a core and 300 MB. At 10^6 searches a
+    day, each a row and its clicks further ones, this is less than a fifth of a day, whatever ``ring_days``
+    says: a ring that drips over longer is seen with more alone, at 1.5 kB and 15 us of a core a row."""
+    ring_days: int = Field(7, ge=1)
+    """That are looked back: a ring that drips is seen by what it adds up to."""
+    ring_clients: int = Field(5, ge=3)
+    """Of a ring, at least: fewer move little, and friends agree."""
+    ring_shared: int = Field(3, ge=2)
+    """Things clicked by two clients from which they are compared."""
+    ring_chance: float = Field(1e-4, gt=0, lt=1)
+    """That two clients share as many by what they were shown, below which they are looked at together."""
+    ring_surprise: float = Field(8.0, gt=0)
+    """Nats by which a member's clicks on what the ring clicks must speak against what rank and all others'
+    liking explain: e^-8 is one honest client in 3,000 of those that agree with others in the first place."""
+    settle_s: float = Field(10, gt=0)
+    """How often a collector looks whose evidence is to be taken out or put back."""
+
+
 class FeedbackSettings(Section):
     """Streams, join, evidence."""
 
     stream_maxlen: int = Field(1_000_000, ge=1000)
     """Entries a stream holds at most; what is unread is never trimmed, new entries are refused instead."""
+    shed_from: Annotated[tuple[Annotated[float, Field(gt=0)], ...], Field(min_length=4, max_length=4)] = (
+        0.8,
+        0.9,
+        0.95,
+        0.99,
+    )
+    """How full Redis' memory (of its ``maxmemory``) or a record's stream may be before records are refused:
+    impressions of the arms that exploit, the others, clicks and baskets, purchases."""
     batch: int = Field(256, ge=1)
     """Entries of each stream that a collector applies in one transaction."""
     block_s: float = Field(0.5, gt=0)
@@ -92,10 +172,36 @@ class FeedbackSettings(Section):
     """A second query within it is a reformulation of the first."""
     typing_s: float = Field(2.0, ge=0)
     """A query followed by its own extension within it is typing, not a search."""
+    min_clients: int = Field(3, ge=1)
+    """That must have asked a query before anybody else may hear of it: below, it is neither learned from nor
+    lent, shown, exported or proposed; its own shoppers' rewrite may be cached. 1: every query is public."""
+    queries_a_partition: int = Field(200_000, ge=100)
+    """That evidence is kept of; those asked least give way (their ledger rows stay)."""
+    objects_a_partition: int = Field(200_000, ge=100)
+    """The same of objects; those that least was done with give way."""
     objects_a_query: int = Field(200, ge=10)
     queries_an_object: int = Field(200, ge=10)
     refinements_a_query: int = Field(100, ge=10)
+    histories_a_query: int = Field(50, ge=10)
+    """What sessions had asked before a query; the rarest give way."""
+    attribution_window_s: float = Field(30 * 86_400, gt=0)
+    """A purchase without a page belongs to the client's last click on the object within it, a return to the
+    client's last purchase."""
+    objects_a_client: int = Field(500, ge=10)
+    """Objects whose clicks and purchases are remembered within that window, the newest."""
+    currencies: dict[str, Annotated[float, Field(gt=0)]] = {}
+    """Units of the shop's own currency for one unit of another, by its code (``USD``). A purchase in one that
+    is not named counts, its value does not."""
     ledger_days: int = Field(180, ge=1)
+    action_names: dict[Annotated[str, Field(min_length=1, max_length=100)], Action] = ACTION_NAMES
+    """What a shop's ``action_name`` means, to the letter; a name that is not here is taken, counted and
+    teaches nothing (UBI's ``watch`` is one). Setting it replaces the whole map."""
+    currency: str = Field("", pattern=r"^([A-Z]{3})?$")
+    """ISO 4217, of amounts that name none; empty: such an amount is refused, and ``value_minor`` alone says
+    what a purchase was worth."""
+    strict_ubi: bool = False
+    """Refuse every event and query that UBI 1.3.0's schemas refuse, the flat form among them."""
+    guard: GuardSettings = GuardSettings()
 
     @model_validator(mode="after")
     def _fit(self) -> Self:
@@ -103,4 +209,6 @@ class FeedbackSettings(Section):
             raise ValueError("click_window_s is longer than join_window_s, after which pages are forgotten")
         if self.torso_searches >= self.head_searches:
             raise ValueError("torso_searches must be below head_searches")
+        if list(self.shed_from) != sorted(self.shed_from):
+            raise ValueError("shed_from must rise: what is dearer is shed later")
         return self

@@ -9,9 +9,11 @@ import unicodedata
 from functools import lru_cache
 
 MAX_QUERY_CHARS = 512
+REMEMBERED = 4096
+"""Texts by each function: the head of what is asked. Most others come once and only take memory."""
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(REMEMBERED)
 def normalise(user_query: str) -> str:
     """Return the query as it stands in keys: NFKC, case-folded, single spaces, no control characters."""
     text = _folded(user_query)
@@ -31,11 +33,13 @@ def _folded(text: str) -> str:
     return " ".join(printable.split())
 
 
+@lru_cache(REMEMBERED)
 def digest(text: str) -> str:
     """Return 16 hexadecimal characters that stand for the text in a key."""
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
+@lru_cache(REMEMBERED)
 def bucket(text: str, buckets: int, *, salt: str = "") -> int:
     """Return a stable bucket in [0, buckets) for the text; other salts give independent buckets."""
     raw = hashlib.blake2b(text.encode(), digest_size=8, key=salt.encode()[:64]).digest()

@@ -11,16 +11,23 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import NoReturn, Protocol
 
+import hypothesis
 import pytest
+import structlog
 
 from agent.demo.stack import Stack, StackError, start_opensearch, start_redis, start_stand_in
+from agent.demo.stack.redis_server import find_server
 
 # A shell's background job starts with SIGINT ignored, and its children too: Ctrl-C is tested all the same.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+hypothesis.settings.register_profile("shared", deadline=None)  # how long an example takes is the machine's
+hypothesis.settings.load_profile("shared")
+os.environ.setdefault("UNSEEN_FEEDBACK__MIN_CLIENTS", "1")  # a test's shop has few shoppers
 SERVERS = {"redis_url", "opensearch_url", "fake_opensearch_url"}
 LOOK_S = 0.01
 
@@ -49,9 +56,16 @@ def missing(why: object) -> NoReturn:
 
 
 @pytest.fixture(autouse=True)
-def logs_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep a command that runs in this process from binding the logs to a stream that pytest closes."""
+def logs_as_they_are(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keep a command or a server that runs in this process from setting the logs up for the tests after it.
+
+    They would be bound to a stream that pytest closes, or lines left out that another test looks for.
+    """
+    before = structlog.get_config()
     monkeypatch.setattr("agent.logs.configure", lambda *_, **__: None)
+    monkeypatch.setattr("uvicorn.Config.configure_logging", lambda _: None)
+    yield
+    structlog.configure(**before)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -66,6 +80,15 @@ def no_ray_is_left() -> Iterator[None]:
 def stack() -> Iterator[Stack]:
     with Stack() as stack:
         yield stack
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Path:
+    """The server's program, for tests that start and kill their own."""
+    try:
+        return find_server()[1]
+    except StackError as error:
+        missing(error)
 
 
 @pytest.fixture(scope="session")

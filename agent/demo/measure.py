@@ -125,6 +125,7 @@ def summary(judged: Sequence[Judged]) -> dict[str, Any]:
             for rung in sorted({j.page.rung for j in judged})
         },
         "examples": [_example(j) for j in _telling(judged)],
+        "by_query": [_example(j) for j in judged],
     }
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 import subprocess
 import sys
 import time
@@ -9,7 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from agent.demo.stack import Child, NotReadyError, Stack, free_port
+from agent.demo.stack import Child, NotReadyError, Stack
+from agent.niceness import EVEN
+from agent.ports import free_port
 
 OBJECT_STORE_BYTES = 80 * 1024 * 1024
 """Ray's least is 75 MiB; nothing large passes through it here."""
@@ -20,10 +23,12 @@ QUIET = {
     "PYTHONUNBUFFERED": "1",
     "HF_HUB_OFFLINE": "1",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_AUTH_MODE": "disabled",  # one machine, one user, and gone in five minutes
-    "RAY_OVERRIDE_NODE_IP_ADDRESS": "127.0.0.1",
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": secrets.token_hex(32),
+    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # else Ray listens at every address: see agent.own_ray
+    **EVEN,
 }
-"""Threads that spin on two shared cores make each other ten times slower."""
+"""Threads that spin on two shared cores make each other ten times slower; Ray is this run's own."""
 NAMES = ("serve", "collector", "verifier", "learner", "release")
 
 

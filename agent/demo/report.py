@@ -1,36 +1,12 @@
-"""The demo's closing report: one JSON object, and the same as tables on the terminal."""
+"""The demo's closing report as tables on the terminal."""
 
-import json
-import math
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-NAMES = {
-    "raw": "raw query",
-    "rm3": "RM3 (sees the catalogue)",
-    "click_memory": "click memory",
-    "synonyms": "synonyms mined from the clicks (see the catalogue)",
-    "learned": "Unseen, learned from clicks",
-    "oracle": "oracle (the shop's own concept table)",
-}
-
-
-def gap_closed(ndcg: Mapping[str, float]) -> float:
-    """Return the share of the gap from raw to the oracle that is closed; NaN where there is none."""
-    gap = ndcg["oracle"] - ndcg["raw"]
-    return (ndcg["learned"] - ndcg["raw"]) / gap if gap > 0 else math.nan
-
-
-def write(report: Mapping[str, Any], path: Path) -> None:
-    """Write the JSON, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(path.name + ".tmp")
-    draft.write_text(json.dumps(report, indent=2, allow_nan=False) + "\n")
-    draft.replace(path)
+from agent.reporting.of_demo import NAMES, gap_closed
 
 
 def show(report: Mapping[str, Any], console: Console) -> None:
@@ -48,9 +24,9 @@ def _quality(report: Mapping[str, Any]) -> Table:
     table.add_column("gap closed", justify="right")
     ndcg = report["ndcg10"]
     for key, name in NAMES.items():
-        share = gap_closed({**ndcg, "learned": ndcg[key]})
+        share = gap_closed(ndcg, key)
         style = "bold green" if key == "learned" else None
-        table.add_row(name, f"{ndcg[key]:.3f}", "-" if math.isnan(share) else f"{share:.0%}", style=style)
+        table.add_row(name, f"{ndcg[key]:.3f}", "-" if share is None else f"{share:.0%}", style=style)
     return table
 
 

@@ -19,23 +19,33 @@ import httpx
 from redis.asyncio import Redis
 from rich.console import Console
 
-from agent.demo import processes, profile, report, vitals
+from agent.demo import processes, profile, report, watched
 from agent.demo.client import Gateway
 from agent.demo.measure import Judge, summary
 from agent.demo.profile import DemoOptions
 from agent.demo.shop import Population, Product, make_shop, never_asked
-from agent.demo.stack import Child, Service, Stack, StackError, free_port, start_opensearch, start_redis
+from agent.demo.stack import Child, Service, Stack, StackError, start_opensearch, start_redis
+from agent.demo.timeline import Timeline, events
 from agent.demo.traffic import Tally, Traffic
 from agent.demo.view import View
 from agent.evaluate import exploration
 from agent.policy import smollm2
+from agent.ports import free_ports
+from agent.reporting.command import made_by
+from agent.reporting.files import save
+from agent.reporting.of_demo import document
 from agent.retrieval import Catalogue
+from agent.serve.access import what_is_open
 from agent.settings import Settings
+from agent.weights.registry import Registry
+from feedback import vitals
 from feedback.clock import wall_clock
-from feedback.spending import read_costs
+from feedback.exploring.spending import read_costs
 from feedback.stores import connect, forget
 
 READY_S = 180.0
+STOP_S = 5.0
+"""That a step of the learner gets to end before the report: what serves is judged, not what comes next."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +59,15 @@ class Running:
     children: dict[str, Child]
     products: Sequence[Product]
     opensearch: Service
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shopped:
+    """What the shoppers did, and what the processes said."""
+
+    tally: Tally
+    last: vitals.Vitals
+    timeline: Timeline
 
 
 def run_demo(options: DemoOptions, console: Console) -> dict[str, Any]:
@@ -66,15 +85,19 @@ def run_demo(options: DemoOptions, console: Console) -> dict[str, Any]:
 async def _demo(options: DemoOptions, stack: Stack, view: View) -> dict[str, Any]:
     async with AsyncExitStack() as cleanup:
         running = await _start(options, stack, view, cleanup)
-        tally, last = await _shop(options, running, view)
-        result = await _judge(options, running, view, tally, last)
+        seen = await _shop(options, running, view)
+        result = await _judge(options, running, view, seen)
         report.show(result, view.console)
         if options.report:
-            report.write(result, options.report)
-            view.console.print(f"The report as JSON: {options.report}")
+            places = save(options.report, result, document)
+            view.console.print(
+                f"The report: {places.page}; its figures as JSON: {places.figures}", soft_wrap=True
+            )
         if options.keep:
             url = f"http://127.0.0.1:{running.settings.serve.port}"
-            view.console.print(f"Still serving at {url} (its interface: {url}/docs). Ctrl-C ends it.")
+            admin = f"http://127.0.0.1:{running.settings.serve.admin_port}"
+            more = f"its interface: {admin}/docs, its console: {admin}/console/"
+            view.console.print(f"Still serving at {url} ({more}). Ctrl-C ends it.", soft_wrap=True)
             await asyncio.Event().wait()
         return result
 
@@ -85,11 +108,18 @@ async def _start(options: DemoOptions, stack: Stack, view: View, cleanup: AsyncE
         opensearch, redis_server, ray = await asyncio.to_thread(_services, options, stack)
         notes += [opensearch.note, redis_server.note]
     tree = profile.settings(
-        run=run, folder=stack.folder, port=free_port(), opensearch=opensearch, redis=redis_server, ray=ray
+        run=run,
+        folder=stack.folder,
+        ports=free_ports(2),
+        opensearch=opensearch,
+        redis=redis_server,
+        ray=ray,
     )
+    tree["feedback"] |= {"min_clients": options.min_clients}
+    tree["metrics"] = watched.ports()
     settings = Settings(**tree)
-    extra = {"RAY_ADDRESS": ray}
-    children = {name: processes.start(stack, name, tree, extra) for name in processes.NAMES}
+    view.console.print(f"Open: {what_is_open(settings)}; OpenSearch and Redis too.", soft_wrap=True)
+    children = _children(options, stack, tree, ray)
     catalogue = Catalogue(settings.opensearch)
     cleanup.push_async_callback(catalogue.close)
     with view.step("the shop") as notes:
@@ -104,7 +134,7 @@ async def _start(options: DemoOptions, stack: Stack, view: View, cleanup: AsyncE
         cleanup.push_async_callback(_forget, redis, settings.tenant, children)
     gateway = Gateway(f"http://127.0.0.1:{settings.serve.port}")
     cleanup.push_async_callback(gateway.close)
-    with view.step("gateway, rewriter, collector, verifier, learner and release"):
+    with view.step(f"gateway, rewriter, {', '.join([*children][1:])}"):
         await _ready(settings, children)
     return Running(
         settings=settings,
@@ -140,6 +170,15 @@ async def _forget(redis: Redis, tenant: str, children: dict[str, Child]) -> None
     await forget(redis, tenant)
 
 
+def _children(options: DemoOptions, stack: Stack, tree: dict[str, Any], ray: str) -> dict[str, Child]:
+    """Start our own processes; return them by name."""
+    names = [*processes.NAMES]
+    if options.targets:
+        watched.write_targets(options.targets, tree)
+        names.append("exporter")  # it reads the whole ledger over and over: only for who looks
+    return {name: processes.start(stack, name, tree, {"RAY_ADDRESS": ray}) for name in names}
+
+
 async def _ready(settings: Settings, children: dict[str, Child]) -> None:
     deadline = time.monotonic() + READY_S
     async with httpx.AsyncClient(timeout=2.0) as http:
@@ -157,12 +196,12 @@ async def _ready(settings: Settings, children: dict[str, Child]) -> None:
     raise StackError(f"the gateway was not ready within {READY_S:.0f} s:\n{children['serve'].tail(40)}")
 
 
-async def _shop(options: DemoOptions, running: Running, view: View) -> tuple[Tally, vitals.Vitals]:
+async def _shop(options: DemoOptions, running: Running, view: View) -> Shopped:
     """Let shoppers in until it is time to judge."""
     end = options.minutes * 60 * (1 - profile.REPORT_SHARE)
     shop = make_shop(options.shop_seed)
     traffic = Traffic(running.gateway, Population(shop, options.seed), visits_per_s=profile.VISITS_PER_S)
-    stop = asyncio.Event()
+    stop, timeline = asyncio.Event(), Timeline()
     last = vitals.Vitals()
     shoppers = asyncio.create_task(traffic.run(stop))
     try:
@@ -170,12 +209,14 @@ async def _shop(options: DemoOptions, running: Running, view: View) -> tuple[Tal
             while view.elapsed_s < end and not shoppers.done():
                 last = await vitals.read(running.redis, running.settings.keys)
                 view.show(traffic.tally, last, left_s=end - view.elapsed_s)
+                timeline.look(traffic.tally, last, view.elapsed_s)
                 await asyncio.sleep(1.0)
                 _all_alive(running.children)
     finally:
         stop.set()
         await shoppers
-    return traffic.tally, await vitals.read(running.redis, running.settings.keys)
+    last = await vitals.read(running.redis, running.settings.keys)
+    return Shopped(tally=traffic.tally, last=last, timeline=timeline)
 
 
 def _all_alive(children: dict[str, Child]) -> None:
@@ -184,12 +225,11 @@ def _all_alive(children: dict[str, Child]) -> None:
             raise StackError(f"{name} ended while the loop ran:\n{child.tail(40)}")
 
 
-async def _judge(
-    options: DemoOptions, running: Running, view: View, tally: Tally, last: vitals.Vitals
-) -> dict[str, Any]:
+async def _judge(options: DemoOptions, running: Running, view: View, seen: Shopped) -> dict[str, Any]:
     """Stop learning, judge what serves now, and put the report together."""
-    for name in ("learner", "verifier", "release"):
-        await asyncio.to_thread(running.children[name].stop)
+    tally, last = seen.tally, seen.last
+    learning = (running.children[name] for name in ("learner", "verifier", "release"))
+    await asyncio.gather(*(asyncio.to_thread(child.stop, STOP_S) for child in learning))
     queries = never_asked(options.shop_seed, options.seed)[: options.judged]
     titles = {product.product_id: product.title for product in running.products}
     judge = Judge(running.catalogue, running.settings.plan)
@@ -226,6 +266,12 @@ async def _judge(
         "shop_seed": options.shop_seed,
         "seconds": view.elapsed_s,
         "opensearch": running.opensearch.version,
+        "curves": seen.timeline.points,
+        "events": events(
+            await Registry(running.redis, running.settings.keys).standings(),
+            wall_clock() - round(1000 * view.elapsed_s),
+        ),
+        "run": made_by(options.command),
     }
 
 

@@ -29,6 +29,10 @@ class Tally:
     pages: Counter[str] = field(default_factory=Counter)
     """Pages by rung."""
     clicked_pages: Counter[str] = field(default_factory=Counter)
+    arms: Counter[str] = field(default_factory=Counter)
+    """Pages by arm; clicks and purchases on them below."""
+    arm_clicks: Counter[str] = field(default_factory=Counter)
+    arm_purchases: Counter[str] = field(default_factory=Counter)
     sources: Counter[str] = field(default_factory=Counter)
     versions: Counter[int] = field(default_factory=Counter)
     log: list[tuple[str, str]] = field(default_factory=list)
@@ -42,6 +46,9 @@ class Tally:
         self.clicks += len(clicked)
         self.purchases += purchases
         self.pages[page.rung] += 1
+        self.arms[page.arm] += 1
+        self.arm_clicks[page.arm] += len(clicked)
+        self.arm_purchases[page.arm] += purchases
         self.sources[page.source] += 1
         self.versions[page.version] += 1
         self.clicked_pages[page.rung] += bool(clicked)

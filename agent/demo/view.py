@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.table import Table
 
 from agent.demo.traffic import Tally
-from agent.demo.vitals import Vitals
+from feedback.vitals import Vitals
 
 PLAIN_EVERY_S = 10.0
 

@@ -9,6 +9,7 @@ Such a log has no impressions: evidence comes from clicks alone, and the report 
 
 import secrets
 import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ from agent.evaluate.backtest_figures import (
     part,
     rows,
     summary,
+    told,
 )
 from agent.evaluate.backtest_policy import Learning, learning_policy, serving_policy
 from agent.evaluate.backtest_spans import Span, sampled, spans, steps
@@ -35,6 +37,7 @@ from agent.evaluate.clicklog import Click, ClickLog, read_clicks
 from agent.evaluate.files import lines
 from agent.evaluate.products import PATIENCE_S, OnProgress, titles_of
 from agent.evaluate.report import Report
+from agent.reporting.command import made_by
 from agent.retrieval import Catalogue, LoadReport
 from agent.settings import Settings
 from feedback.stores import connect, forget
@@ -58,6 +61,10 @@ class BacktestOptions:
     learn_s: float = 600.0
     """Seconds that the learner gets up to ``judge_from``, spread over the slices; 0 leaves the base model."""
     seed: int = 0
+    min_clients: int = 1
+    """That must have asked a query before it teaches or is named; a log played at home is nobody else's."""
+    command: str = ""
+    """That was typed, for the report."""
 
 
 async def run_backtest(options: BacktestOptions, settings: Settings, on_progress: OnProgress) -> Report:
@@ -72,7 +79,7 @@ async def run_backtest(options: BacktestOptions, settings: Settings, on_progress
     titles = titles_of(products)
     log = read_clicks(options.clicks, known_ids=set(titles))
     parts = spans(log.clicks, judge_from=options.judge_from)
-    async with places(settings) as (own, redis, catalogue):
+    async with places(settings, min_clients=options.min_clients) as (own, redis, catalogue):
         loaded = await catalogue.load(
             products, progress=lambda read, _: on_progress("catalogue", read, len(products))
         )
@@ -81,8 +88,9 @@ async def run_backtest(options: BacktestOptions, settings: Settings, on_progress
         async with _learner(options, own, world, catalogue) as learner:
             play = Play(options, log.clicks, parts, world=world, answerer=answerer, learner=learner)
             figures = await play.figures(on_progress)
-            queries = by_query(play.judged)
     figures |= {
+        "by_query": told(by_query(play.judged), named(log.clicks, options.min_clients)),
+        "run": _run(options),
         "seconds": time.monotonic() - began_s,
         "log": _of_log(log),
         "catalogue": _of_catalogue(loaded),
@@ -91,7 +99,26 @@ async def run_backtest(options: BacktestOptions, settings: Settings, on_progress
         ),
         "notes": [NO_IMPRESSIONS],
     }
-    return Report(figures=figures, queries=queries)
+    return Report(figures=figures)
+
+
+def named(clicks: Sequence[Click], least: int) -> set[str]:
+    """Return the queries that so many clients of the log asked."""
+    clients: defaultdict[str, set[str]] = defaultdict(set)
+    for click in clicks:
+        clients[click.query].add(click.client_id)
+    return {query for query, some in clients.items() if len(some) >= least}
+
+
+def _run(options: BacktestOptions) -> Figures:
+    """Return how it was judged."""
+    return made_by(options.command) | {
+        "catalogue": options.catalogue.name,
+        "clicks": [path.name for path in options.clicks],
+        "learn_s": options.learn_s,
+        "seed": options.seed,
+        "min_clients": options.min_clients,
+    }
 
 
 def _learner(
@@ -208,9 +235,11 @@ class Play:
 
 
 @asynccontextmanager
-async def places(settings: Settings) -> AsyncIterator[tuple[Settings, Redis, Catalogue]]:
+async def places(
+    settings: Settings, *, min_clients: int = 1
+) -> AsyncIterator[tuple[Settings, Redis, Catalogue]]:
     """Give settings with a tenant and an index of their own, and take both away afterwards."""
-    own = _own(settings, f"backtest-{secrets.token_hex(6)}")
+    own = _own(settings, f"backtest-{secrets.token_hex(6)}", min_clients)
     redis = connect(own.redis.state_url, own.redis.timeout_s)
     catalogue = Catalogue(own.opensearch)
     try:
@@ -223,12 +252,17 @@ async def places(settings: Settings) -> AsyncIterator[tuple[Settings, Redis, Cat
         await redis.aclose()
 
 
-def _own(settings: Settings, name: str) -> Settings:
+def _own(settings: Settings, name: str, min_clients: int) -> Settings:
     """Return settings of a tenant of our own, patient: no shopper waits, and no supervisor tries again."""
     updates = {
-        "opensearch": {"index": name, "timeout_s": PATIENCE_S},
+        "opensearch": {
+            "index": name,
+            "timeout_s": PATIENCE_S,
+            "templates": None,
+            "background_budget": False,  # no shopper searches it
+        },
         "redis": {"timeout_s": PATIENCE_S},
-        "feedback": {"lease_s": PATIENCE_S},
+        "feedback": {"lease_s": PATIENCE_S, "min_clients": min_clients},
     }
     parts = {part: getattr(settings, part).model_copy(update=some) for part, some in updates.items()}
     return settings.model_copy(update={"tenant": name, **parts})

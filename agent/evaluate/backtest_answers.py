@@ -15,7 +15,7 @@ from agent.retrieval import Catalogue, Results
 from agent.serve.deciding import decide
 from agent.serve.ladder import Decision
 from agent.settings import Settings
-from feedback.neighbours import VerifiedIndex
+from feedback.evidence.neighbours import VerifiedIndex
 from feedback.records import Rewrite, Rung
 
 PURPOSE = "evaluation"

@@ -68,6 +68,8 @@ class Row:
     new_object: bool
     ndcg: Mapping[str, float]
     recall: Mapping[str, float]
+    text: str = ""
+    """What the ladder added."""
 
 
 def rows(clicks: Sequence[Click], answers: Mapping[str, Answer], past: Past) -> list[Row]:
@@ -87,6 +89,7 @@ def _row(answer: Answer, object_id: str, n: int, past: Past) -> Row:
         new_object=object_id not in past.objects,
         ndcg={name: click_ndcg(ids, object_id) for name, ids in answer.lists.items()},
         recall={name: click_recall(ids, object_id) for name, ids in answer.lists.items()},
+        text=answer.text,
     )
 
 
@@ -106,6 +109,8 @@ class OfQuery:
     rung: str
     claimed: float
     ndcg: Mapping[str, float]
+    text: str = ""
+    """What the ladder added."""
 
     @property
     def change(self) -> float:
@@ -125,8 +130,24 @@ def by_query(judged: Sequence[Row]) -> list[OfQuery]:
             rung=group[0].rung,
             claimed=group[0].claimed,
             ndcg=over_clicks(group),
+            text=group[0].text,
         )
         for query, group in groups.items()
+    ]
+
+
+def told(queries: Sequence[OfQuery], named: Collection[str]) -> list[Figures]:
+    """Return the queries one by one; those that may not be named have no words."""
+    return [
+        {
+            "query": one.query if one.query in named else None,
+            "text": one.text if one.query in named else "",
+            "clicks": one.clicks,
+            "rung": one.rung,
+            "raw": one.ndcg["raw"],
+            "served": one.ndcg["served"],
+        }
+        for one in queries
     ]
 
 

@@ -22,8 +22,8 @@ from agent.scoring import prompt_for
 from agent.sections import WeightsSettings
 from agent.settings import Settings
 from feedback.clock import ManualClock
-from feedback.evidence import EvidenceReader
-from feedback.neighbours import VerifiedIndex
+from feedback.evidence.neighbours import VerifiedIndex
+from feedback.evidence.reading import EvidenceReader
 from feedback.records import Rewrite
 
 

@@ -15,13 +15,13 @@ from agent.evaluate.clicklog import Click
 from agent.retrieval import Catalogue
 from agent.settings import Settings
 from agent.verify import VerdictWriter, Verifier
-from feedback.candidates import CandidateReader
 from feedback.clock import ManualClock
-from feedback.collector import Collector
-from feedback.evidence import EvidenceReader
-from feedback.neighbours import VerifiedIndex
+from feedback.collecting.collector import Collector
+from feedback.delivery.streams import StreamWriter
+from feedback.evidence.candidates import CandidateReader
+from feedback.evidence.neighbours import VerifiedIndex
+from feedback.evidence.reading import EvidenceReader
 from feedback.records import Action, Arm, Event
-from feedback.streams import StreamWriter
 
 BATCH = 512
 """Events between two steps of the collector at most; the clock stands at the newest of them."""

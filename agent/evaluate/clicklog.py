@@ -1,8 +1,9 @@
 """Real click logs: ``user query product_id query_time click_time``, tab-separated, gzip or not.
 
-Guarantees that a line that cannot be used is named by file, number and reason while the others count, and
-that several files are joined in time. A click on an object that the catalogue does not have is kept (it was
-a real click, which no search can find) and counted. Times without a zone are UTC.
+Guarantees that a line that cannot be used is named by file, number and reason while the others count; that
+the reason repeats none of its text, which may be anybody's words; and that several files are joined in time.
+A click on an object that the catalogue does not have is kept (it was a real click, which no search can find)
+and counted. Times without a zone are UTC.
 """
 
 from collections.abc import Sequence
@@ -134,8 +135,8 @@ def _time_ms(column: str, value: str) -> int:
     try:
         when = datetime.fromisoformat(value.strip())
     except ValueError:
-        raise ValueError(f"{column} is no time: {value.strip()[:40]!r}") from None
+        raise ValueError(f"{column} is no time: ISO 8601 is expected") from None
     aware = when if when.tzinfo else when.replace(tzinfo=UTC)
     if not EARLIEST <= aware <= datetime.now(UTC) + AHEAD:
-        raise ValueError(f"{column} lies before {EARLIEST:%Y} or in the future: {value.strip()[:40]}")
+        raise ValueError(f"{column} lies before {EARLIEST:%Y} or in the future")
     return round(aware.timestamp() * 1000)

@@ -1,8 +1,9 @@
 """What a query gets now, and why: from what was read to what is said. Pure.
 
 Guarantees that the answer is the one that the gateway's own ladder gave, with time enough for it, on the page
-that the catalogue showed: nothing here decides anew. Gains and worths are those of `feedback.posterior` under
-the settings' own prior; the verifier's is fitted over all queries and may be stronger.
+that the catalogue showed: nothing here decides anew. Gains and worths are those of
+`feedback.evidence.posterior` under the settings' own prior; the verifier's is fitted over all queries and may
+be stronger.
 """
 
 from collections.abc import Mapping
@@ -14,13 +15,14 @@ from agent.evaluate.explaining_found import Found
 from agent.evaluate.explaining_origin import origin, why
 from agent.lending import Offers
 from agent.lending.looking import lendable
-from agent.policy.plan import Plan, plan
+from agent.policy.plan import Plan
+from agent.retrieval import judged_plan
 from agent.serve.arms import raw_share
 from agent.serve.choice import Chosen
 from agent.serve.ladder import is_stale
 from agent.settings import Settings
-from feedback.candidates import Candidate
-from feedback.posterior import Belief, attractions, difference
+from feedback.evidence.candidates import Candidate
+from feedback.evidence.posterior import Belief, attractions, difference
 from feedback.records import CachedRewrite, Rewrite
 
 LEVEL = 0.95
@@ -117,7 +119,7 @@ def _version(found: Found, number: int, settings: Settings) -> dict[str, Any]:
     wrote = found.written[number]
     if isinstance(wrote, str):
         return told | {"text": None, "error": wrote}
-    planned = plan(found.asked, wrote.text, settings.plan)
+    planned = judged_plan(found.asked, wrote.text, settings)
     ids = found.pages[planned].object_ids
     return told | {
         "text": wrote.text,
@@ -163,13 +165,13 @@ def _evidence(found: Found, known: Mapping[str, Belief]) -> dict[str, Any]:
 
 def _candidate(found: Found, one: Candidate, settings: Settings) -> dict[str, Any]:
     verdict = found.verdict
-    serves = plan(found.query, verdict.text if verdict else "", settings.plan)
+    serves = judged_plan(found.query, verdict.text if verdict else "", settings)
     return {
         "text": one.text,
         "source": one.source,
         "support": list(one.support),
         "arms": sorted(arm.value for arm in one.arms),
-        "serves": not serves.is_raw and plan(found.query, one.text, settings.plan) == serves,
+        "serves": not serves.is_raw and judged_plan(found.query, one.text, settings) == serves,
         "proposed": bool(verdict and one.text in verdict.proposals),
     }
 
@@ -180,7 +182,7 @@ def _lending(found: Found, settings: Settings) -> dict[str, Any]:
     gains: list[float] = []
     if offers.any:
         pages = [
-            found.pages[plan(found.asked, text, settings.plan)].object_ids for text in ("", *offers.texts)
+            found.pages[judged_plan(found.asked, text, settings)].object_ids for text in ("", *offers.texts)
         ]
         gains = offers.gains(pages)
     told = [{"text": t, "gain": g} for t, g in zip(offers.texts, gains, strict=False)]

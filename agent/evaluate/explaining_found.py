@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agent.lending import Offers
-from agent.policy.plan import Plan, plan
-from agent.retrieval import Results
+from agent.policy.plan import Plan
+from agent.retrieval import Results, judged_plan
 from agent.serve.choice import Chosen
 from agent.settings import Settings
-from feedback.candidates import Candidate
-from feedback.evidence import QueryEvidence
-from feedback.neighbours import Neighbour, VerifiedIndex
+from feedback.evidence.candidates import Candidate
+from feedback.evidence.neighbours import Neighbour, VerifiedIndex
+from feedback.evidence.reading import QueryEvidence
 from feedback.records import CachedRewrite, Rewrite, SamplePool, Verified
 from feedback.version_records import Manifest, Standing, State
 
@@ -79,7 +79,7 @@ class Found:
     @property
     def raw(self) -> Plan:
         """The shop's own query."""
-        return Plan(user_query=self.asked)
+        return Plan(user_query=self.asked, call=self.chosen.plan.call)
 
     @property
     def is_unknown(self) -> bool:
@@ -92,6 +92,6 @@ def plans_of(found: Found, settings: Settings) -> list[Plan]:
     """Return what is to be searched, each once, the raw query first."""
     texts = [one.text for one in found.written.values() if isinstance(one, Rewrite)]
     texts += [found.verdict.text] if found.verdict else []
-    written = [plan(found.asked, text, settings.plan) for text in (*texts, *found.offers.texts)]
+    written = [judged_plan(found.asked, text, settings) for text in (*texts, *found.offers.texts)]
     chosen = [one.plan for one in (found.chosen, found.canary) if one]
     return list(dict.fromkeys([found.raw, *chosen, *written]))

@@ -6,8 +6,8 @@ from typing import Any
 
 from agent.lending.offers import LENDS_FROM, heard
 from agent.serve.ladder import Decision
-from feedback.candidates import Candidate, pairs
-from feedback.neighbours import Neighbour, VerifiedIndex
+from feedback.evidence.candidates import Candidate, pairs
+from feedback.evidence.neighbours import Neighbour, VerifiedIndex
 from feedback.records import Rung, Verified
 from feedback.text import normalise
 
@@ -19,6 +19,7 @@ WHY = {
     "nearest": "too little is known of it; judged queries like it lend their words, as is known to pay",
     "cache": f"{POLICYS_TURN}; it wrote this before, and it still stands",
     "model": f"{POLICYS_TURN}, and nothing is cached; the live model writes this inside the deadline",
+    "again": "the page had nothing on it, and the policy, told so, had other words that find something",
     f"raw:{NOT_ASKED}": f"{POLICYS_TURN}, and nothing is cached: the live model would be asked, which was "
     "not loaded here; past the deadline raw is served",
     "raw:failed": f"{POLICYS_TURN}, and nothing is cached; the live model cannot answer",
@@ -35,9 +36,14 @@ POLICY_SILENT = "nothing is known of it, and the policy adds nothing (or nothing
 
 def why(decision: Decision, verdict: Verified | None) -> str:
     """Return why its rung answers, as a sentence."""
-    if decision.source == "raw:silent":
+    return why_of(decision.source, verdict)
+
+
+def why_of(source: str, verdict: Verified | None) -> str:
+    """Return what a source says, as a sentence."""
+    if source == "raw:silent":
         return JUDGED_SILENT if verdict is not None and verdict.settled else POLICY_SILENT
-    return WHY.get(decision.source, decision.source)
+    return WHY.get(source, source)
 
 
 def origin(

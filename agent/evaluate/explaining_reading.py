@@ -22,22 +22,23 @@ from agent.evaluate.explaining_writing import written
 from agent.lending import offers
 from agent.policy.plan import form_of
 from agent.policy.prompt import Prompt
-from agent.retrieval import Catalogue
+from agent.retrieval import Catalogue, judged_call
 from agent.serve.asking import Answer, LiveRewrites, RewriteAsk
 from agent.serve.cache import RewriteCache
 from agent.serve.choice import Asked, Chosen
 from agent.serve.choosing import Chooser
+from agent.serve.histories import Histories
 from agent.serve.known import Known
 from agent.serve.lender import Lender
 from agent.settings import Settings
 from agent.weights.registry import Registry
-from feedback.candidates import CandidateReader
 from feedback.clock import Clock, wall_clock
-from feedback.evidence import EvidenceReader, query_field
-from feedback.neighbours import VerifiedIndex
+from feedback.delivery.streams import FIELD
+from feedback.evidence.candidates import CandidateReader
+from feedback.evidence.neighbours import VerifiedIndex
+from feedback.evidence.reading import EvidenceReader, query_field
 from feedback.records import Arm, CachedRewrite, Rewrite, Verified
 from feedback.stores import connect
-from feedback.streams import FIELD
 from feedback.text import is_too_long, normalise
 
 PURPOSE = "explain"
@@ -99,9 +100,16 @@ class Recited(LiveRewrites):
 
 
 async def read(
-    settings: Settings, wanted: Wanted, *, say: Say = lambda _: None, clock: Clock = wall_clock
+    settings: Settings,
+    wanted: Wanted,
+    *,
+    say: Say = lambda _: None,
+    clock: Clock = wall_clock,
+    index: VerifiedIndex | None = None,
 ) -> dict[str, Any]:
     """Return what the query gets now and why.
+
+    ``index`` is a copy of the verdicts that the process keeps anyway: it is followed, not read anew.
 
     Raises:
         Permanent: the query is empty or too long, or a chosen version does not exist.
@@ -113,13 +121,13 @@ async def read(
     patient = settings.model_copy(
         update={"serve": settings.serve.model_copy(update={"deadline_s": ENOUGH_S})}
     )
-    async with _opened(patient, clock) as shop:
+    async with _opened(patient, clock, VerifiedIndex() if index is None else index) as shop:
         await shop.known.refresh()
         return explained(await _found(shop, wanted, say), patient)
 
 
 @asynccontextmanager
-async def _opened(settings: Settings, clock: Clock) -> AsyncIterator[Shop]:
+async def _opened(settings: Settings, clock: Clock, index: VerifiedIndex) -> AsyncIterator[Shop]:
     redis = connect(settings.redis.state_url, settings.redis.timeout_s)
     cached = connect(settings.redis.cache_url or settings.redis.state_url, settings.redis.timeout_s)
     try:
@@ -129,7 +137,7 @@ async def _opened(settings: Settings, clock: Clock) -> AsyncIterator[Shop]:
                 redis=redis,
                 cache=RewriteCache(cached, settings.keys, ttl_s=settings.serve.cache_ttl_s),
                 catalogue=catalogue,
-                known=Known(redis, settings.keys, VerifiedIndex()),
+                known=Known(redis, settings.keys, index),
                 evidence=EvidenceReader(redis, settings.keys, settings.feedback, clock),
                 clock=clock,
             )
@@ -182,7 +190,8 @@ async def _looked(shop: Shop, found: Found) -> Found:
         return replace(found, pages=pages, chosen=chosen, canary=canary)
     lists = (pages[found.raw].object_ids, pages[found.chosen.plan].object_ids)
     chooser = _chooser(shop, Recited(found.written, found.versions.stable))
-    return replace(found, pages=pages, chosen=chooser.checked(found.chosen, found.asked, *lists, size=depth))
+    asked = Asked(user_query=found.asked, call=found.chosen.plan.call)
+    return replace(found, pages=pages, chosen=chooser.checked(found.chosen, asked, *lists, size=depth))
 
 
 def _chooser(shop: Shop, live: LiveRewrites) -> Chooser:
@@ -192,6 +201,7 @@ def _chooser(shop: Shop, live: LiveRewrites) -> Chooser:
         cache=shop.cache,
         live=live,
         lender=Lender(shop.known.index, shop.catalogue.msearch, shop.settings),
+        histories=Histories(shop.redis, shop.settings),
         rng=random.Random(0),
     )
 
@@ -199,7 +209,8 @@ def _chooser(shop: Shop, live: LiveRewrites) -> Chooser:
 async def _decided(shop: Shop, user_query: str, live: LiveRewrites) -> tuple[Chosen, Chosen | None]:
     """Return what the gateway's own ladder gives the stable arm, and the trial's clients where one runs."""
     chooser, on_trial = _chooser(shop, live), shop.known.on_trial
-    asked = Asked(user_query=user_query, now_ms=shop.clock(), purpose=PURPOSE)
+    call = judged_call(shop.settings.opensearch)
+    asked = Asked(user_query=user_query, now_ms=shop.clock(), purpose=PURPOSE, call=call)
     stable = await chooser.choose(asked)
     if on_trial is None:
         return stable, None
@@ -220,7 +231,11 @@ async def _versions(shop: Shop) -> Versions:
 
 def _prompt(user_query: str, near: Sequence[Any], settings: Settings) -> Prompt:
     examples = tuple((n.verified.query, n.verified.text) for n in near)
-    return Prompt(query=normalise(user_query), examples=examples, form=form_of(user_query, settings.plan))
+    return Prompt(
+        query=normalise(user_query),
+        examples=examples,
+        form=form_of(user_query, settings.plan, judged_call(settings.opensearch)),
+    )
 
 
 async def _written(

@@ -18,9 +18,9 @@ from agent.weights.registry import Registry
 from agent.weights.store import AdapterStore
 from feedback.clock import wall_clock
 from feedback.errors import REDIS_TRANSIENT
-from feedback.exploration import Cost
+from feedback.exploring.exploration import Cost
+from feedback.exploring.spending import read_costs
 from feedback.records import Explored
-from feedback.spending import read_costs
 from feedback.stores import connect
 from feedback.version_records import Manifest
 

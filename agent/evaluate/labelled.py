@@ -21,13 +21,16 @@ from agent.evaluate.files import lines
 from agent.evaluate.judgments import Judgments, read_judgments
 from agent.evaluate.latest import newest_policy
 from agent.evaluate.metrics import RECALL_DEPTH, mean, ndcg, recall
-from agent.evaluate.products import OnProgress, indexed, titles_of
+from agent.evaluate.products import OnProgress, indexed, titles_of, with_plain_query
 from agent.policy.model import Policy
 from agent.policy.plan import Plan
+from agent.reporting.command import made_by, without_secrets
+from agent.reporting.files import Places, save
+from agent.reporting.of_labels import document
 from agent.retrieval import Catalogue
 from agent.settings import Settings
 from agent.weights.store import AdapterStore
-from feedback.neighbours import VerifiedIndex
+from feedback.evidence.neighbours import VerifiedIndex
 
 POLICIES = ("raw", "rm3", "spelling", "base", "latest")
 PURPOSE = "evaluation"
@@ -47,6 +50,8 @@ class EvaluateOptions:
     store: Path | str | None = None
     """A folder or URL of versions, for the policy ``latest``."""
     seed: int = 0
+    command: str = ""
+    """That was typed, for the report."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +61,8 @@ class Answered:
     lists: Sequence[Sequence[str]]
     texts: Sequence[str]
     """Words added; empty where the policy adds none."""
+    instead: Sequence[str] = ()
+    """What was searched in the queries' place, where that is so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,10 +75,9 @@ class Evaluation:
         """Return the figures as one JSON object."""
         return json.dumps(self.figures, indent=2)
 
-    def save(self, path: Path) -> None:
-        """Write the JSON."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self.json() + "\n")
+    def save(self, path: Path) -> Places:
+        """Write the JSON and the page beside it; raises Permanent where they cannot be written."""
+        return save(path, self.figures, document)
 
     def table(self) -> Table:
         """Return the table for the terminal."""
@@ -102,6 +108,7 @@ async def run_evaluation(options: EvaluateOptions, settings: Settings, on_progre
         Corrupt: the newest version's manifest or file is damaged.
         SearchFailed: OpenSearch gave no answer.
     """
+    settings = with_plain_query(settings)
     unknown = [name for name in options.policies if name not in POLICIES]
     if unknown or not options.policies:
         raise Permanent(f"--policies: {', '.join(unknown) or 'none'}; known: {', '.join(POLICIES)}")
@@ -113,7 +120,19 @@ async def run_evaluation(options: EvaluateOptions, settings: Settings, on_progre
         systems = Systems(catalogue, titles_of(products), settings, rewriters, on_progress)
         queries = sorted(relevant)
         answers = {name: await systems.answer(name, queries) for name in ("raw", *options.policies)}
-    return Evaluation(figures=_figures(options, judgments, relevant, answers))
+    figures = figures_of(options, judgments, relevant, answers)
+    return Evaluation(figures=figures | {"run": _run(options, settings)})
+
+
+def _run(options: EvaluateOptions, settings: Settings) -> dict[str, Any]:
+    """Return how it was judged."""
+    return made_by(options.command) | {
+        "catalogue": options.catalogue.name,
+        "judgments": options.judgments.name,
+        "store": without_secrets(str(options.store or "")),
+        "model": settings.policy.model,
+        "seed": options.seed,
+    }
 
 
 def _rewriters(options: EvaluateOptions, settings: Settings) -> dict[str, ServingPolicy]:
@@ -155,7 +174,8 @@ class Systems:
         if name == "spelling":
             corrected = await self._catalogue.corrected(queries, purpose=PURPOSE)
             pages = await self._search([Plan(user_query=q) for q in corrected], size=RECALL_DEPTH)
-            return Answered(lists=[list(page.object_ids) for page in pages], texts=nothing)
+            lists = [list(page.object_ids) for page in pages]
+            return Answered(lists=lists, texts=nothing, instead=corrected)
         texts = nothing if name == "raw" else await self._written(name, queries)
         return Answered(lists=await rewritten(self._search, queries, texts, self._settings.plan), texts=texts)
 
@@ -168,19 +188,23 @@ class Systems:
         return texts
 
 
-def _figures(
+def figures_of(
     options: EvaluateOptions,
     judgments: Judgments,
     relevant: Mapping[str, frozenset[str]],
     answers: Mapping[str, Answered],
 ) -> dict[str, Any]:
+    """Return what the answers are worth; ``raw`` is among them whether it was asked for or not."""
     queries = sorted(relevant)
     groups = clusters(queries)
     gains = [dict.fromkeys(relevant[q], 1.0) for q in queries]
-    raw = [ndcg(ids, g) for ids, g in zip(answers["raw"].lists, gains, strict=True)]
+    by_policy = {
+        name: [ndcg(ids, g) for ids, g in zip(answered.lists, gains, strict=True)]
+        for name, answered in answers.items()
+    }
+    raw = by_policy["raw"]
 
-    def of(answered: Answered) -> dict[str, Any]:
-        scores = [ndcg(ids, g) for ids, g in zip(answered.lists, gains, strict=True)]
+    def of(answered: Answered, scores: Sequence[float]) -> dict[str, Any]:
         found = [recall(ids, relevant[q]) for q, ids in zip(queries, answered.lists, strict=True)]
         differences = [score - base for score, base in zip(scores, raw, strict=True)]
         bounds = interval(differences, [1.0] * len(queries), groups, seed=options.seed)
@@ -190,17 +214,27 @@ def _figures(
             "recall100": mean(found),
             "wins": sum(d > _TIE for d in differences),
             "losses": sum(d < -_TIE for d in differences),
+            "over_raw": bounds.mean,
             "interval": [bounds.low, bounds.high],
             "terms_mean": mean([float(n) for n in terms]),
             "terms_p95": terms[min(len(terms) - 1, int(0.95 * len(terms)))],
         }
 
     return {
-        "policies": {name: of(answers[name]) for name in options.policies},
+        "policies": {name: of(answers[name], by_policy[name]) for name in options.policies},
         "queries": len(queries),
         "clusters": len(set(groups)),
         "split": options.split,
         "relevant_from": options.relevant_from,
         "without_relevant": len(judgments.by_query) - len(queries),
         "bad_lines": [{"file": b.file, "line": b.line, "reason": b.reason} for b in judgments.bad],
+        "by_query": [
+            {
+                "query": query,
+                "ndcg10": {name: scores[i] for name, scores in by_policy.items()},
+                "texts": {name: one.texts[i] for name, one in answers.items() if one.texts[i]},
+                "instead": {name: one.instead[i] for name, one in answers.items() if one.instead},
+            }
+            for i, query in enumerate(queries)
+        ],
     }

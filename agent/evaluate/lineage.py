@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from agent.learner.batches import BatchRecord, GroupRecord
 from agent.learner.checkpoint import Place
 from agent.learner.loss import leave_one_out
-from feedback.ledger import LedgerRow
-from feedback.stream_reading import arrival
+from feedback.delivery.stream_reading import arrival
+from feedback.evidence.ledger import LedgerRow
 from feedback.version_records import Manifest, Window
 
 EVENTS = ("action", "refinement")

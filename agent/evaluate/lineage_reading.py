@@ -28,10 +28,10 @@ from agent.evaluate.lineage import (
 from agent.learner.batches import BatchRecord, BatchStore
 from agent.settings import Settings
 from agent.weights.files import Files
-from feedback.entries import PAGE
-from feedback.ledger_days import DAY_MS, days_back, days_since, rows_after
+from feedback.delivery.entries import PAGE
+from feedback.delivery.stream_reading import BEFORE_ALL
+from feedback.evidence.ledger_days import DAY_MS, days_back, days_since, rows_after
 from feedback.records import Impression
-from feedback.stream_reading import BEFORE_ALL
 from feedback.version_records import Manifest
 
 

@@ -58,8 +58,7 @@ class World:
 @asynccontextmanager
 async def opened(settings: Settings, clock: Clock = wall_clock) -> AsyncIterator[World]:
     """Give what there is; raises Corrupt where a manifest cannot be read, and redis errors."""
-    redis = connect(settings.redis.state_url, settings.redis.timeout_s)
-    try:
+    async with connect(settings.redis.state_url, settings.redis.timeout_s) as redis:
         registry = Registry(redis, settings.keys)
         manifests = {one.version: one for one in await registry.versions()}
         yield World(
@@ -70,8 +69,6 @@ async def opened(settings: Settings, clock: Clock = wall_clock) -> AsyncIterator
             batches=await asyncio.to_thread(Batches, settings, manifests),
             now_ms=clock(),
         )
-    finally:
-        await redis.aclose()
 
 
 async def of_version(world: World, version: int, scope: Scope) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from agent.retrieval import Catalogue
 from agent.retrieval.lines import Document, documents
 from agent.sections import OpenSearchSettings
+from agent.settings import Settings
 
 OnProgress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done, and how much there is (0: unknown)."""
@@ -21,12 +22,24 @@ def titles_of(products: Sequence[bytes]) -> dict[str, str]:
     }
 
 
+def with_plain_query(settings: Settings) -> Settings:
+    """Return the settings without the shop's templates: an index made of a file has other fields."""
+    plain = settings.opensearch.model_copy(update={"templates": None})
+    return settings.model_copy(update={"opensearch": plain})
+
+
 @asynccontextmanager
 async def indexed(
     products: Sequence[bytes], settings: OpenSearchSettings, purpose: str, on_progress: OnProgress
 ) -> AsyncIterator[Catalogue]:
     """Give the loaded catalogue; its index goes with it. Raises SearchFailed."""
-    own = settings.model_copy(update={"index": f"{purpose}-{secrets.token_hex(6)}", "timeout_s": PATIENCE_S})
+    own = settings.model_copy(
+        update={
+            "index": f"{purpose}-{secrets.token_hex(6)}",
+            "timeout_s": PATIENCE_S,
+            "background_budget": False,  # no shopper searches it
+        }
+    )
     async with Catalogue(own) as catalogue:
         await catalogue.create_index()
         try:

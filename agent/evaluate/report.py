@@ -1,4 +1,4 @@
-"""A backtest for people and for programs: table, JSON, plot."""
+"""A backtest for people and for programs: table, JSON, page."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,43 +9,23 @@ from typing import Any
 from rich.console import Group
 from rich.table import Table
 
-from agent.evaluate.backtest_figures import OfQuery
-from agent.evaluate.plot import plot
-
-NAMES = {
-    "raw": "raw query",
-    "served": "served (the ladder)",
-    "policy": "language model alone",
-    "verified": "the query's own verified rewrite",
-    "nearest": "nearest asked query's verified rewrite",
-    "rm3": "RM3 (sees the catalogue)",
-    "spelling": "the engine's spelling suggestion",
-    "synonyms": "synonym list (sees the catalogue)",
-    "popularity": "popularity re-rank",
-    "click_memory": "click memory",
-    "served_memory": "click memory over the ladder",
-}
-PARTS = {"never_seen": "never seen", "empty": "raw page empty", "new_objects": "new objects"}
+from agent.reporting.files import Places, save
+from agent.reporting.of_backtest import NAMES, PARTS, document
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """The figures of a backtest, and the judged queries for the plot."""
+    """The figures of a backtest."""
 
     figures: Mapping[str, Any]
-    queries: Sequence[OfQuery]
 
     def json(self) -> str:
         """Return the figures as one JSON object."""
         return json.dumps(self.figures, indent=2)
 
-    def save(self, path: Path) -> Path:
-        """Write the JSON, and the plot beside it with the suffix ``.png``; return the plot's path."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(self.json() + "\n")
-        picture = path.with_suffix(".png")
-        plot(self.figures["slices"], self.queries, picture)
-        return picture
+    def save(self, path: Path) -> Places:
+        """Write the JSON and the page beside it; raises Permanent where they cannot be written."""
+        return save(path, self.figures, document)
 
     def table(self) -> Group:
         """Return the tables for the terminal."""

@@ -8,7 +8,7 @@ its last checkpoint, and that a version is whole or not there.
 import os
 import random
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,16 +18,16 @@ from agent.errors import Permanent, SearchFailed
 from agent.evaluate.clicklog import read_clicks
 from agent.evaluate.files import lines
 from agent.evaluate.judgments import read_judgments
-from agent.evaluate.products import OnProgress, indexed
+from agent.evaluate.products import OnProgress, indexed, with_plain_query
 from agent.learner.parts import EvidenceSource, Stores
 from agent.learner.session import LearnerSession
 from agent.sections import WeightsSettings
 from agent.settings import Settings
 from agent.weights.files import looks_like_url
 from feedback.clock import wall_clock
-from feedback.evidence import Fold, Head, Moved, ObjectEvidence, QueryEvidence, ShopTotals
+from feedback.evidence.neighbours import VerifiedIndex
+from feedback.evidence.reading import Fold, Head, Moved, ObjectEvidence, QueryEvidence, ShopTotals
 from feedback.keys import Keys
-from feedback.neighbours import VerifiedIndex
 from feedback.text import normalise
 
 SAVE_S = 60.0
@@ -52,6 +52,8 @@ class TrainOptions:
     seed: int = 0
     threads: int = 0
     """0: as many as there are processors."""
+    min_clients: int = 1
+    """Of a click log: that must have asked a query before it teaches."""
 
 
 class StillEvidence:
@@ -177,16 +179,19 @@ def _wanted(options: TrainOptions) -> dict[str, dict[str, float]]:
         raise Permanent("give either --judgments or --clicks to learn from")
     if options.judgments is None:
         counted: dict[str, Counter[str]] = {}
+        clients: defaultdict[str, set[str]] = defaultdict(set)
         for click in read_clicks(options.clicks).clicks:
             counted.setdefault(click.query, Counter())[click.object_id] += 1
-        return {query: dict(of) for query, of in counted.items()}
+            clients[click.query].add(click.client_id)
+        public = {query for query, known in clients.items() if len(known) >= options.min_clients}
+        return {query: dict(of) for query, of in counted.items() if query in public}
     relevant = read_judgments(options.judgments, options.split).relevant(options.relevant_from)
     return {normalise(query): dict.fromkeys(sorted(ids), 1.0) for query, ids in sorted(relevant.items())}
 
 
 def _own(options: TrainOptions, settings: Settings) -> Settings:
     threads = {"threads": options.threads or os.cpu_count() or 1}  # nothing else runs meanwhile
-    return settings.model_copy(
+    return with_plain_query(settings).model_copy(
         update={
             "policy": settings.policy.model_copy(update=threads),
             "learner": settings.learner.model_copy(update=threads),

@@ -11,7 +11,7 @@ import msgspec
 from agent.errors import Corrupt
 from agent.learner.checkpoint import Place
 from agent.weights.files import Files
-from feedback.records import Explored, Form
+from feedback.records import Explored, Form, History
 
 FOLDER = "batches/"
 _NAME = re.compile(rf"{FOLDER}(?P<line>\d{{6}})-(?P<update>\d{{8}})\.msgpack")
@@ -48,6 +48,8 @@ class GroupRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     query: str
     examples: tuple[tuple[str, str], ...] = ()
     form: Form = Form.ADD
+    history: History = ()
+    """That stood in the prompt."""
     own: tuple[Written, ...] = ()
     """Every draw, repeated ones too."""
     targets: tuple[Taught, ...] = ()
@@ -73,6 +75,7 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     device: str
     threads: int
     torch: str
+    dtype: str = "float32"
     cpu: str
     """The instructions that torch uses."""
 

@@ -14,7 +14,9 @@ from agent.learner.parts import Parts, Stores
 from agent.learner.replay import QueryPool, Weighing
 from agent.policy.model import Policy
 from agent.settings import Settings
-from feedback.clusters import Clusters
+from feedback.evidence.clusters import Clusters
+from feedback.evidence.preceding import HistoryReader
+from feedback.evidence.reading import EvidenceReader
 
 
 def parts_for(settings: Settings, stores: Stores, bridge: Bridge, seed: int) -> Parts:
@@ -30,6 +32,8 @@ def parts_for(settings: Settings, stores: Stores, bridge: Bridge, seed: int) -> 
         parts.direct = DirectSource(
             stores.redis, stores.keys, settings.learner, stores.clock, policy=policy, clusters=pool.clusters
         )
+    if isinstance(stores.evidence, EvidenceReader) and stores.redis is not None and settings.policy.history:
+        parts.histories = HistoryReader(stores.redis, stores.keys, stores.evidence)
     return parts
 
 

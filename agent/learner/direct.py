@@ -1,11 +1,12 @@
 """The direct signal: single pages of the explore arm as episodes, off-policy corrected.
 
 One page is one action, the rewrite that was drawn, with the probability that it was drawn with and a reward
-of that page alone: how far its clicks preferred the rewritten list (`feedback.interleaving`). There is no
-group to compare with, so the baseline is the running mean of the preferences of the same band of queries.
-The policy has moved on since: a negative advantage is weighted by min(1, pi / pi_old) of the whole rewrite,
-without gradient, a positive one is not weighted (TOPR, arXiv 2503.14286), as in the replayed groups. A step
-whose effective sample size (Kong, 1992) is too small a part of its episodes leaves them out. Pure functions.
+of that page alone: how far its clicks preferred the rewritten list (`feedback.exploring.interleaving`).
+There is no group to compare with, so the baseline is the running mean of the preferences of the same band
+of queries. The policy has moved on since: a negative advantage is weighted by min(1, pi / pi_old) of the
+whole rewrite, without gradient, a positive one is not weighted (TOPR, arXiv 2503.14286), as in the replayed
+groups. A step whose effective sample size (Kong, 1992) is too small a part of its episodes leaves them out.
+Pure functions.
 """
 
 import uuid

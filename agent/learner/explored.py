@@ -18,10 +18,10 @@ from agent.policy.prompt import PROMPT_VERSION
 from agent.scoring import SEGMENT
 from agent.sections import LearnerSettings
 from feedback.clock import Clock
-from feedback.clusters import Clusters
+from feedback.delivery.streams import FIELD
+from feedback.evidence.clusters import Clusters
 from feedback.keys import Keys
 from feedback.records import Explored
-from feedback.streams import FIELD
 
 GROUP = CONSUMER = "learner"
 READ = 64
@@ -99,9 +99,11 @@ class DirectSource:
 
     async def _read(self) -> bool:
         """Read what is pending, then what is new; return whether there may be more."""
-        wanted: Any = dict(self._cursors)
-        reply: Any = await self._redis.xreadgroup(GROUP, CONSUMER, wanted, count=READ)
-        found = {stream.decode(): entries for stream, entries in reply}
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for stream, cursor in self._cursors.items():  # each in a slot of its own
+                pipe.xreadgroup(GROUP, CONSUMER, {stream: cursor}, count=READ)
+            replies: Any = await pipe.execute()
+        found = {stream.decode(): entries for reply in replies for stream, entries in reply or ()}
         was_pending = [stream for stream, cursor in self._cursors.items() if cursor != NEW]
         for stream in was_pending:
             last = found[stream][-1][0].decode() if found.get(stream) else NEW

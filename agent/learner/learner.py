@@ -16,8 +16,10 @@ from typing_extensions import override
 from agent.learner.challengers import estimator_of
 from agent.learner.direct import DirectTargets, direct_loss
 from agent.learner.divergence import measured, scaled, way_back
-from agent.learner.loss import Targets
+from agent.learner.loss import Targets, of_rewrites
 from agent.learner.module import LOGPROBS, narrow
+from agent.learner.signals import GRADIENT_NORM, norm, signals
+from agent.niceness import give_way
 from agent.policy.model import Policy
 from agent.policy.pack import Packed
 
@@ -33,6 +35,13 @@ class RewriteLearner(TorchLearner):  # type: ignore[misc]  # RLlib is not typed
     """Since the base model; the divergence is measured at every so many of them."""
     _measure: Callable[[Policy], float] | None = None
     """Set by a batch that the divergence is measured on, once its gradients are applied."""
+
+    @override
+    def build(self) -> None:
+        """Build; a remote learner gives way to shoppers first."""
+        if self.config.num_learners:
+            give_way(self.config.learning.nice)
+        super().build()
 
     @override
     def get_parameters(self, module: Any) -> list[torch.nn.Parameter]:
@@ -94,6 +103,9 @@ class RewriteLearner(TorchLearner):  # type: ignore[misc]  # RLlib is not typed
         loss = estimator_of(config.learning).loss(fwd_out[LOGPROBS], batch["completion_mask"], targets)
         loss = loss + self._direct(batch, fwd_out[LOGPROBS], config.learning.direct_min_effective)
         self.metrics.log_value((module_id, "loss"), loss.item(), window=1)
+        log_pi = of_rewrites(fwd_out[LOGPROBS].detach(), batch["completion_mask"])
+        for name, value in signals(log_pi, targets).items():
+            self.metrics.log_value((ALL_MODULES, name), value, window=1)
         if self.updates % config.learning.watch_every == 0:
             self._measure = _measurement(batch, fwd_out[LOGPROBS].detach(), config.learning.watch_groups)
         self.updates += 1
@@ -105,6 +117,14 @@ class RewriteLearner(TorchLearner):  # type: ignore[misc]  # RLlib is not typed
         if effective is not None:
             self.metrics.log_value((ALL_MODULES, EFFECTIVE), effective, window=20)
         return loss
+
+    @override
+    def postprocess_gradients(self, gradients_dict: Mapping[str, Any]) -> Any:
+        """Clip as RLlib does; say how long the gradient was before."""
+        gradients = [g for g in gradients_dict.values() if g is not None]
+        if gradients:
+            self.metrics.log_value((ALL_MODULES, GRADIENT_NORM), norm(gradients), window=1)
+        return super().postprocess_gradients(gradients_dict)
 
     @override
     def apply_gradients(self, gradients_dict: Mapping[str, Any]) -> None:

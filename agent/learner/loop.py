@@ -17,8 +17,9 @@ from agent.settings import Settings
 from agent.weights.registry import Registry
 from feedback.clock import wall_clock
 from feedback.errors import REDIS_TRANSIENT
-from feedback.evidence import EvidenceReader
-from feedback.neighbours import VerifiedIndex
+from feedback.evidence.neighbours import VerifiedIndex
+from feedback.evidence.reading import EvidenceReader
+from feedback.periodic import rest
 from feedback.stores import Lease, connect
 
 log = structlog.get_logger()
@@ -38,7 +39,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         keys=settings.keys,
         evidence=EvidenceReader(redis, settings.keys, settings.feedback, wall_clock),
         index=VerifiedIndex(),
-        catalogue=(catalogue := Catalogue(settings.opensearch)),
+        catalogue=(catalogue := Catalogue.as_guest(settings, redis)),
         clock=wall_clock,
     )
     try:
@@ -48,6 +49,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             keeper = tasks.create_task(_keep(lease, settings, stop))
             registry = Registry(redis, settings.keys, lease)
             session = await LearnerSession.build(settings, stores, registry=registry)
+            await session.give_way(settings.learner.nice)
             speaker = tasks.create_task(_speak(session, redis))
             await learn(session, stop)
             keeper.cancel()
@@ -70,15 +72,10 @@ async def learn(session: LearnerSession, stop: asyncio.Event) -> None:
             if not session.paused and (enough or (stop.is_set() and session.unpublished)):
                 await session.publish()
             elif not stop.is_set():
-                await _pause(stop, settings.idle_s)
+                await rest(stop, settings.idle_s)
         except (Transient, *REDIS_TRANSIENT) as error:
-            log.warning("learner.waits", reason=str(error))
-            await _pause(stop, settings.idle_s)
-
-
-async def _pause(stop: asyncio.Event, seconds: float) -> None:
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), seconds)
+            log.warning("learner.waits", error=error)
+            await rest(stop, settings.idle_s)
 
 
 async def _wait_for(lease: Lease, settings: Settings, stop: asyncio.Event) -> bool:
@@ -87,7 +84,7 @@ async def _wait_for(lease: Lease, settings: Settings, stop: asyncio.Event) -> bo
         with contextlib.suppress(*REDIS_TRANSIENT):
             if await lease.hold():
                 return True
-        await _pause(stop, settings.learner.idle_s)
+        await rest(stop, settings.learner.idle_s)
     return False
 
 

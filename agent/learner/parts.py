@@ -18,15 +18,16 @@ from agent.policy.model import Policy
 from agent.scoring import Searches
 from agent.settings import Settings
 from feedback.clock import Clock
-from feedback.evidence import Head, Moved, QueryEvidence, ShopTotals
+from feedback.evidence.neighbours import VerifiedIndex
+from feedback.evidence.preceding import Preceded
+from feedback.evidence.reading import Head, Moved, QueryEvidence, ShopTotals
 from feedback.keys import Keys
-from feedback.neighbours import VerifiedIndex
 
 NOTHING = ShopTotals(folds=({}, {}), mu=0.0)
 
 
 class EvidenceSource(Protocol):
-    """What a learner reads; `feedback.evidence.EvidenceReader` is the live one and says what each returns."""
+    """What a learner reads; the live one is `feedback.evidence.reading.EvidenceReader`, which says more."""
 
     async def moved(self, since: Mapping[int, int], limit: int) -> list[Moved]:
         """Return queries with newer evidence than these positions."""
@@ -46,6 +47,14 @@ class EvidenceSource(Protocol):
 
     async def popular(self, limit: int) -> list[tuple[str, float]]:
         """Return the most searched queries, most first."""
+        ...
+
+
+class HistorySource(Protocol):
+    """What sessions asked; the live one is `feedback.evidence.preceding.HistoryReader`, which says more."""
+
+    async def preceded(self, queries: Sequence[str], segment: str = "all") -> Preceded:
+        """Return by query the histories that it was asked after, with their weights."""
         ...
 
 
@@ -74,6 +83,8 @@ class Parts:
     rng: random.Random
     direct: DirectSource | None = None
     """None: the direct signal is off."""
+    histories: HistorySource | None = None
+    """None: no session is looked at."""
     totals: ShopTotals = field(default=NOTHING)
 
 

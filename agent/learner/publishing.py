@@ -13,7 +13,7 @@ from agent.learner.parts import Parts
 from agent.policy.prompt import PROMPT_VERSION
 from agent.weights.registry import Registry
 from agent.weights.store import AdapterStore, Saved
-from feedback.ledger_days import windows
+from feedback.evidence.ledger_days import windows
 from feedback.version_records import Manifest, Window
 
 log = structlog.get_logger()

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import ray
 
+from agent.own_ray import start_own_ray, warn_if_open
 from agent.sections import LearnerSettings
 from agent.settings import Settings
 
@@ -50,15 +51,13 @@ def for_actors(settings: Settings) -> Settings:
 def _init(settings: LearnerSettings) -> None:
     if settings.ray_address != "local":
         ray.init(address=settings.ray_address, logging_level=logging.WARNING, log_to_driver=False)
+        warn_if_open()
         return
-    ray.init(
-        address="local",
+    start_own_ray(
         num_cpus=1 + settings.learners + settings.runners,
-        include_dashboard=False,
         object_store_memory=OBJECT_STORE_BYTES,
         logging_level=logging.WARNING,
         log_to_driver=False,
-        _node_ip_address="127.0.0.1",
     )
 
 

@@ -107,6 +107,7 @@ def ground_of(policy: Policy) -> Ground:
         base_model=policy.base_model,
         prompt_version=PROMPT_VERSION,
         device=policy.device.type,
+        dtype=str(policy.lm.dtype).removeprefix("torch."),
         threads=torch.get_num_threads(),
         torch=str(torch.__version__),
         cpu=f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
@@ -123,6 +124,7 @@ def _group(rollout: Rollout) -> GroupRecord:
         query=rollout.prompt.query,
         examples=rollout.prompt.examples,
         form=rollout.prompt.form,
+        history=rollout.prompt.history,
         own=tuple(
             Written(
                 text=one.text,
@@ -155,7 +157,7 @@ def _rollout(group: GroupRecord, temperature: float, version: int) -> Rollout:
         for one in group.own
     )
     return Rollout(
-        prompt=Prompt(query=group.query, examples=group.examples, form=group.form),
+        prompt=Prompt(query=group.query, examples=group.examples, form=group.form, history=group.history),
         own=own,
         rewards=tuple(one.reward for one in group.own),
         gains=tuple(one.gain for one in group.own),

@@ -12,8 +12,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from agent.scoring import SEGMENT
-from feedback.clusters import Clusters
-from feedback.evidence import Moved
+from feedback.evidence.clusters import Clusters
+from feedback.evidence.reading import Moved
 
 LEAST = 1e-6
 """Observations that every query is taken to have: none is never drawn."""

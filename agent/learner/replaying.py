@@ -27,8 +27,8 @@ from agent.weights.files import Files
 from agent.weights.registry import Registry
 from agent.weights.store import AdapterStore
 from feedback.clock import wall_clock
-from feedback.evidence import EvidenceReader
-from feedback.neighbours import VerifiedIndex
+from feedback.evidence.neighbours import VerifiedIndex
+from feedback.evidence.reading import EvidenceReader
 from feedback.stores import connect
 from feedback.version_records import Manifest
 
@@ -92,7 +92,7 @@ async def replay(settings: Settings, *, start: int, end: int) -> Replayed:
         registry = Registry(redis, settings.keys)
         first = await _own(registry, start) if start else None
         last = await _own(registry, end)
-        checkpoints = Checkpoints(settings.data_dir / FOLDER)
+        checkpoints = Checkpoints(settings.tenant_dir / FOLDER)
         records = BatchStore(Files(settings.weights_dir), settings.learner.keep_batches)
         course = course_of(first, last, checkpoints.every(), records.places(), settings)
         stores = Stores(

@@ -67,7 +67,7 @@ class Resumer:
         self._registry = registry
         self._store = store
         self._batches = batches
-        self._checkpoints = Checkpoints(settings.data_dir / FOLDER, settings.learner.keep_checkpoints)
+        self._checkpoints = Checkpoints(settings.tenant_dir / FOLDER, settings.learner.keep_checkpoints)
         self._untrained = parts.policy.adapter_state()
         self._sound: tuple[int, frozenset[int]] | None = None
         """A version of which it is known that it comes from none of these."""

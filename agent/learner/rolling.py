@@ -1,7 +1,8 @@
 """Writing, searching and scoring the groups of a step: the part of it that may run in other processes.
 
 Guarantees that queries, prompts and the snapshot come from the learner's own process, so that all runners of
-a step score on the same evidence; a runner needs the model and the catalogue, and no Redis.
+a step score on the same evidence. A runner needs the model and the catalogue; of Redis, its part of the
+budget of background searches, where there is one.
 """
 
 import asyncio
@@ -15,14 +16,15 @@ import torch
 
 from agent.learner.bridge import Bridge
 from agent.learner.rollout import PURPOSE
+from agent.niceness import give_way
 from agent.policy.model import Policy
-from agent.policy.plan import Plan, plan
+from agent.policy.plan import Plan
 from agent.policy.prompt import Prompt
-from agent.retrieval import Catalogue, Results
+from agent.retrieval import Catalogue, Results, judged_plan
 from agent.scoring import Searches, Snapshot, rewards
-from agent.sections import PlanSettings
 from agent.settings import Settings
 from feedback.records import Rewrite
+from feedback.stores import connect
 
 FIRST_PAGE = 10
 """Objects that a step's record holds of each search."""
@@ -82,6 +84,7 @@ class Hand:
         Raises:
             Permanent: the model cannot be had.
         """
+        give_way(settings.learner.nice)
         policy = Policy.load(settings.policy)
         torch.set_num_threads(settings.learner.threads)
         loop = asyncio.new_event_loop()
@@ -89,7 +92,7 @@ class Hand:
         bridge = Bridge(loop, ThreadPoolExecutor(1))
 
         async def catalogue() -> Catalogue:
-            return Catalogue(settings.opensearch)
+            return Catalogue.as_guest(settings, connect(settings.redis.state_url, settings.redis.timeout_s))
 
         return cls(settings=settings, policy=policy, catalogue=bridge.run(catalogue()), bridge=bridge)
 
@@ -108,7 +111,7 @@ class Hand:
         return Rolled(
             wrote=wrote,
             scored=scored,
-            found={query: seen.found(query, some, self.settings.plan) for query, some in texts.items()},
+            found={query: seen.found(query, some, self.settings) for query, some in texts.items()},
         )
 
 
@@ -126,7 +129,7 @@ class _Seen:
         self._pages |= {one: page.object_ids[:FIRST_PAGE] for one, page in found}
         return pages
 
-    def found(self, query: str, texts: Sequence[str], settings: PlanSettings) -> dict[str, tuple[str, ...]]:
+    def found(self, query: str, texts: Sequence[str], settings: Settings) -> dict[str, tuple[str, ...]]:
         """Return the first pages of the query's rewrites, by their text, and of the query itself."""
-        plans = {text: plan(query, text, settings) for text in ("", *texts)}
+        plans = {text: judged_plan(query, text, settings) for text in ("", *texts)}
         return {text: self._pages[one] for text, one in plans.items() if one in self._pages}

@@ -8,7 +8,7 @@ from agent.learner.loss import imitation_weight
 from agent.policy.prompt import Prompt
 from agent.scoring import SEGMENT
 from agent.sections import LearnerSettings
-from feedback.neighbours import VerifiedIndex
+from feedback.evidence.neighbours import VerifiedIndex
 from feedback.records import Rewrite
 
 PURPOSE = "learner"

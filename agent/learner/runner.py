@@ -30,10 +30,12 @@ from agent.learner.replay import Waiting
 from agent.learner.rolling import Ask, Hand, Rolled
 from agent.learner.rollout import Rollout, Target, group_of, targets_for
 from agent.learner.step import Step
+from agent.logs import told
 from agent.policy.prompt import Prompt
 from agent.scoring import Snapshot, prompt_for, snapshot
 from agent.settings import Settings
 from feedback.errors import REDIS_TRANSIENT
+from feedback.records import History
 
 log = structlog.get_logger()
 
@@ -100,7 +102,7 @@ class RewriteRunner(EnvRunner):  # type: ignore[misc]  # RLlib is not typed
         try:
             pages = parts.bridge.run(parts.direct.take(n))
         except REDIS_TRANSIENT as error:
-            log.warning("direct.failed", reason=str(error))
+            log.warning("direct.failed", error=error)
             return
         self.step.pages = pages
         self.step.advantages = [p.preference - self.baseline.of(p.band, p.preference) for p in pages]
@@ -112,7 +114,7 @@ class RewriteRunner(EnvRunner):  # type: ignore[misc]  # RLlib is not typed
             own = self._filled()
         except (SearchFailed, RunnerLost) as error:
             self.failed_searches += 1
-            log.warning("rollout.failed", reason=str(error))
+            log.warning("rollout.failed", error=error)
             self.forget()
             self.step = Step(fresh=True)
             return []
@@ -141,7 +143,8 @@ class RewriteRunner(EnvRunner):  # type: ignore[misc]  # RLlib is not typed
         """Sample, search and score the groups; queries of whose objects nothing is known get no samples."""
         parts, settings = self.parts, self.parts.settings
         frozen = parts.bridge.run(snapshot(parts.stores.evidence, queries, parts.totals, settings))
-        prompts = {query: self._prompt(query) for query in queries}
+        before = self._histories(queries)
+        prompts = {query: self._prompt(query, before.get(query, ())) for query in queries}
         targets = {query: self._targets(query) for query in queries}
         rolled = self._rolled(
             Ask(
@@ -225,7 +228,7 @@ class RewriteRunner(EnvRunner):  # type: ignore[misc]  # RLlib is not typed
         try:
             return self._hand.roll(ask)
         except SearchFailed as error:
-            return str(error)
+            return told(error)
 
     def _imitated(self, drawn: Sequence[str]) -> list[str]:
         """Return further queries that have a verified rewrite, some of them the empty one."""
@@ -240,9 +243,22 @@ class RewriteRunner(EnvRunner):  # type: ignore[misc]  # RLlib is not typed
         loud = parts.pool.replay(settings.imitate_a_step - silent, lambda query: has(query, text=True))
         return loud + parts.pool.replay(min(silent, len(loud)), lambda query: has(query, text=False))
 
-    def _prompt(self, query: str) -> Prompt:
+    def _histories(self, queries: Sequence[str]) -> dict[str, History]:
+        """Return what a session asked before each query, drawn as often as sessions did; none for most."""
         parts = self.parts
-        return prompt_for(query, parts.stores.index, parts.settings, hidden=parts.pool.clusters.held_back)
+        if parts.histories is None:
+            return {}
+        known = parts.bridge.run(parts.histories.preceded(queries))
+        return {
+            query: parts.rng.choices(list(some), list(some.values()))[0]
+            for query, some in known.items()
+            if any(some.values())
+        }
+
+    def _prompt(self, query: str, history: History = ()) -> Prompt:
+        parts = self.parts
+        hidden = parts.pool.clusters.held_back
+        return prompt_for(query, parts.stores.index, parts.settings, hidden=hidden, history=history)
 
     def _targets(self, query: str) -> tuple[Target, ...]:
         return targets_for(query, self.parts.stores.index, self.parts.settings.learner)

@@ -21,7 +21,7 @@ import structlog
 from msgspec.structs import replace
 
 from agent.errors import Transient
-from agent.learner import building, ray_node
+from agent.learner import building, metrics, ray_node
 from agent.learner.algorithm import RewriteGRPO
 from agent.learner.batches import BatchStore
 from agent.learner.bridge import Bridge
@@ -34,6 +34,7 @@ from agent.learner.replay import Waiting
 from agent.learner.resuming import Resumer
 from agent.learner.saving import save_version
 from agent.learner.vitals import Vitals
+from agent.niceness import give_way
 from agent.policy.model import Policy
 from agent.policy.prompt import Prompt
 from agent.settings import Settings
@@ -122,6 +123,10 @@ class LearnerSession:
         )
         return session
 
+    async def give_way(self, niceness: int) -> None:
+        """Let the compute thread be so nice: see `agent.niceness`."""
+        await self._compute(lambda: give_way(niceness))
+
     @property
     def policy(self) -> Policy:
         """The learner's own policy; touch it only between two calls of this session."""
@@ -195,6 +200,7 @@ class LearnerSession:
             self.parts.totals = await stores.evidence.totals()
             self._looked_s = time.monotonic()
         self.vitals.waiting = len(pool.waiting)
+        metrics.WAITING.set(len(pool.waiting))
         return len(pool.waiting)
 
     async def checkpoint(self) -> None:
@@ -266,6 +272,7 @@ class LearnerSession:
         if self._recorder is not None:
             await self._recorder.keep(runner.step, self.progress)
         self.vitals.stepped(runner.last, time.monotonic() - began_s, result)
+        self.vitals.explored(runner.step.pages)
         self.vitals.updates = self.progress.updates
         if self.parts.direct is not None:
             self.vitals.direct |= {"taken": self.parts.direct.taken, **self.parts.direct.dropped}
@@ -308,6 +315,7 @@ class LearnerSession:
         self._learned.clear()
         self._algorithm.env_runner.forget()
         self.vitals.updates, self.vitals.version = progress.updates, progress.version
+        metrics.VERSION.set(progress.version)
 
     async def _compute(self, work: Callable[[], T]) -> T:
         return await self._resumer.compute(work)

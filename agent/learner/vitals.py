@@ -1,4 +1,4 @@
-"""The learner's own figures, for the live view: what it did lately, and how long a click takes to teach."""
+"""The learner's own figures, for Prometheus and the live view: what it did, how soon a click teaches."""
 
 import math
 from collections import deque
@@ -10,9 +10,11 @@ import numpy as np
 from ray.rllib.core import ALL_MODULES
 from ray.rllib.utils.metrics import LEARNER_RESULTS
 
+from agent.learner import metrics
 from agent.learner.learner import DIVERGENCE, EFFECTIVE, SKIPPED
-from agent.learner.metrics import DIVERGENCE_NATS
 from agent.learner.rollout import SAME, Rollout
+from agent.learner.signals import CLIPPED, GRADIENT_NORM, OWN_EFFECTIVE, SPREAD
+from feedback.records import Explored
 from feedback.version_records import Manifest
 
 LATELY = 20
@@ -48,20 +50,33 @@ class Vitals:
         scores = [gain for rollout in rollouts for gain in rollout.gains]
         self.steps.append((len(scores), sum(scores), step_s))
         self.groups.append(_counted([rollout for rollout in rollouts if rollout.own]))
+        _measure(rollouts, len(scores), step_s)
         of_learner = result.get(LEARNER_RESULTS, {}).get(ALL_MODULES, {})
+        _measure_update(of_learner)
         if of_learner.get(EFFECTIVE) is not None:
             self.direct["effective"] = float(of_learner[EFFECTIVE])
         skipped = of_learner.get(SKIPPED)
-        self.skipped = self.skipped if skipped is None else int(skipped)
+        if skipped is not None:
+            metrics.SKIPPED.inc(max(0, int(skipped) - self.skipped))
+            self.skipped = int(skipped)
         divergence = float(of_learner.get(DIVERGENCE, math.nan))
         if math.isfinite(divergence):  # else it was not measured in this step
             self.divergence = divergence
-            DIVERGENCE_NATS.set(divergence)
+            metrics.DIVERGENCE_NATS.set(divergence)
+
+    def explored(self, pages: Sequence[Explored]) -> None:
+        """Take in the explore pages of a step: how long ago their words were written."""
+        stale = [max(0, self.version - page.rewrite.version) for page in pages]
+        metrics.STALENESS.set(sum(stale) / len(stale) if stale else 0.0)
 
     def published(self, manifest: Manifest, clicks_at_ms: Iterable[int], now_ms: int) -> None:
         """Take in a version that was made, with the clicks that it learned from."""
         self.version = manifest.version
-        self.click_to_weights_s += [(now_ms - at_ms) / 1000 for at_ms in clicks_at_ms if at_ms > 0]
+        waits_s = [(now_ms - at_ms) / 1000 for at_ms in clicks_at_ms if at_ms > 0]
+        self.click_to_weights_s += waits_s
+        metrics.VERSION.set(manifest.version)
+        for wait_s in waits_s:
+            metrics.CLICK_TO_WEIGHTS.observe(max(0.0, wait_s))
 
     def figures(self) -> dict[str, str]:
         """Return the fields of the process's hash; a figure that is not known is left out."""
@@ -109,3 +124,34 @@ def _counted(rollouts: Sequence[Rollout]) -> tuple[int, int, int, int, int]:
         sum(len({one.text for one in rollout.own}) for rollout in rollouts),
         sum(gain > SAME for rollout in rollouts for gain in rollout.gains),
     )
+
+
+def _measure(rollouts: Sequence[Rollout], scored: int, step_s: float) -> None:
+    """Say what a step sampled."""
+    metrics.UPDATES.inc()
+    metrics.ROLLOUTS.inc(scored)
+    metrics.STEP_SECONDS.observe(step_s)
+    own = [reward for rollout in rollouts for reward in rollout.rewards]
+    verified = [target.reward for one in rollouts if one.gains for target in one.targets]
+    for of, rewards in (("own", own), ("candidates", verified)):
+        if rewards:
+            metrics.REWARD.labels(of=of).set(sum(rewards) / len(rewards))
+    groups = [rollout for rollout in rollouts if rollout.gains]
+    if groups:
+        silent = sum(max(one.gains) - min(one.gains) <= SAME for one in groups)
+        metrics.WITHOUT_SIGNAL.set(silent / len(groups))
+
+
+def _measure_update(said: Mapping[str, Any]) -> None:
+    """Say what the learners said of an update; what they did not measure stays as it was."""
+    shown = {
+        SPREAD: metrics.ADVANTAGE_SPREAD,
+        CLIPPED: metrics.CLIPPED,
+        OWN_EFFECTIVE: metrics.EFFECTIVE.labels(of="own"),
+        EFFECTIVE: metrics.EFFECTIVE.labels(of="explored"),
+        GRADIENT_NORM: metrics.GRADIENT_NORM,
+    }
+    for name, gauge in shown.items():
+        value = said.get(name)
+        if value is not None and math.isfinite(float(value)):
+            gauge.set(float(value))

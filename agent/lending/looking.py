@@ -10,9 +10,9 @@ from agent.lending.terms import Trial
 from agent.policy.plan import Plan
 from agent.retrieval.results import Results
 from agent.settings import Settings
-from feedback.neighbours import Neighbour, VerifiedIndex
+from feedback.evidence.neighbours import Neighbour, VerifiedIndex
+from feedback.evidence.reward import moves
 from feedback.records import LendingTerms
-from feedback.reward import moves
 
 KNOWN = 0.5
 """Of what a page pushes out, by weight, that a query's shoppers must have seen for it to tell anything."""

@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agent.lending.voting import agreed
-from agent.policy.plan import Plan, plan
+from agent.policy.plan import Plan
+from agent.retrieval import judged_plan
 from agent.settings import Settings
-from feedback.neighbours import Neighbour, VerifiedIndex
+from feedback.evidence.neighbours import Neighbour, VerifiedIndex
+from feedback.evidence.reward import dcg_difference
 from feedback.records import Verified
-from feedback.reward import dcg_difference
 from feedback.text import normalise
 
 VOICES = 16
@@ -51,7 +52,7 @@ class Offers:
 
     def plans(self, settings: Settings) -> list[Plan]:
         """Return the plan of the raw query, then that of each offer."""
-        return [plan(self.query, text, settings.plan) for text in ("", *self.texts)]
+        return [judged_plan(self.query, text, settings) for text in ("", *self.texts)]
 
     def gains(self, pages: Sequence[Sequence[str]]) -> list[float]:
         """Return what each text's page gains over the raw one, the first of ``pages``."""

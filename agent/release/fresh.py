@@ -6,16 +6,17 @@ once is no longer new), and never a version that may have learned from it.
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from feedback.curve import Curve
-from feedback.decay import Decay
-from feedback.evidence import QueryEvidence, parse
+from feedback.delivery.stream_reading import BEFORE_ALL, arrival
+from feedback.evidence.decay import Decay
+from feedback.evidence.ledger import Increments, LedgerRow
+from feedback.evidence.reading import QueryEvidence, parse
+from feedback.examination.curve import Curve
 from feedback.keys import Keys
-from feedback.ledger import Increments, LedgerRow
 from feedback.records import Action
 from feedback.settings import FeedbackSettings
-from feedback.stream_reading import BEFORE_ALL, arrival
 from feedback.version_records import Window
 
 MOST_ROWS = 200_000
@@ -37,6 +38,8 @@ class Slice:
     def __init__(self, held_back: Callable[[str], bool]) -> None:
         self._held_back = held_back
         self._rows: deque[Arrived] = deque(maxlen=MOST_ROWS)
+        self.left_out: AbstractSet[str] = frozenset()
+        """Clients (digests) whose rows do not judge."""
 
     def add(self, arrived: Arrived) -> None:
         """Take a row in, if it may judge."""
@@ -47,7 +50,10 @@ class Slice:
         """Return the rows that came after a version's evidence window."""
         ends = {int(p): window.last for p, window in windows.items()}
         return [
-            one for one in self._rows if arrival(one.entry_id) > arrival(ends.get(one.partition, BEFORE_ALL))
+            one
+            for one in self._rows
+            if arrival(one.entry_id) > arrival(ends.get(one.partition, BEFORE_ALL))
+            and one.row.client not in self.left_out
         ]
 
     def used(self) -> dict[str, str]:
@@ -82,7 +88,10 @@ class Folding:
 def folded(
     arrived: Iterable[Arrived], queries: Sequence[str], by: Folding, now_ms: int
 ) -> list[QueryEvidence]:
-    """Return the evidence of these rows alone, of each query, in their order."""
+    """Return the evidence of these rows alone, of each query, in their order.
+
+    What a row takes back of what came before them counts as nothing.
+    """
     by_partition: defaultdict[int, list[LedgerRow]] = defaultdict(list)
     for one in arrived:
         by_partition[one.partition].append(one.row)
@@ -94,7 +103,7 @@ def folded(
         for row in rows:
             added.add(row)
         for key, fields in added.hashes.items():
-            stored[key] = {name.encode(): repr(value).encode() for name, value in fields.items()}
+            stored[key] = {name.encode(): repr(max(0.0, value)).encode() for name, value in fields.items()}
     factor = by.decay.factor(now_ms)
     return [
         QueryEvidence(query=query, at_ms=now_ms, folds=parse(stored.get(by.keys.evidence(query), {}), factor))

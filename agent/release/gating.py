@@ -21,12 +21,13 @@ from agent.release.parts import Parts
 from agent.release.worth import Known, snapshots
 from agent.scoring import prompt_for
 from agent.scoring.explored import read_explored
-from feedback.clusters import Clusters
-from feedback.evidence import QueryEvidence, load_decay
-from feedback.ledger_tail import LedgerTail
-from feedback.ranks import RankReader
+from feedback.delivery.stream_reading import BEFORE_ALL, arrival, arrival_now
+from feedback.evidence.clusters import Clusters
+from feedback.evidence.ledger_tail import LedgerTail
+from feedback.evidence.left_out import left_out
+from feedback.evidence.reading import QueryEvidence, load_decay, of_field, query_field
+from feedback.examination.ranks import RankReader
 from feedback.records import Explored
-from feedback.stream_reading import BEFORE_ALL, arrival, arrival_now
 from feedback.version_records import Manifest, State, Window
 
 log = structlog.get_logger()
@@ -51,6 +52,7 @@ class Gatekeeper:
             self._tail = self._parts.tail(await self._beginning(scene))
         async for partition, entry_id, row in self._tail.read():
             self._slice.add(Arrived(partition=partition, entry_id=entry_id, row=row))
+        self._slice.left_out = await left_out(self._parts.redis, self._parts.settings.keys)
 
     async def _beginning(self, scene: Scene) -> dict[str, str]:
         """Return, by partition, the row behind which rows may judge a version that was made or will be."""
@@ -122,10 +124,15 @@ class Gatekeeper:
         return sum(clicks.values()) >= release.gate_clicks and len(clicks) >= release.min_queries
 
     async def _queries(self, new: list[Arrived]) -> list[str]:
-        """Return held-back queries: those with the most new clicks, then those asked most."""
+        """Return held-back queries: those with the most new clicks, then those asked most.
+
+        Those that too few clients have asked are left out: the queries go to prompts and searches.
+        """
         popular = [query for query, _ in await self._parts.evidence.popular(POPULAR)]
         held = [query for query in popular if self._clusters.held_back(query)]
-        wanted = dict.fromkeys([*clicks_by_query(new), *held])
+        names = {query_field(one.row.segment, one.row.query) for one in new}
+        public = {of_field(name)[1] for name in await self._parts.evidence.crowds.visible(names)}
+        wanted = dict.fromkeys([*(query for query in clicks_by_query(new) if query in public), *held])
         return list(wanted)[: self._parts.settings.release.gate_queries]
 
     async def _known(self, new: list[Arrived], queries: list[str]) -> Known:

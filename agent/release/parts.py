@@ -14,9 +14,9 @@ from agent.settings import Settings
 from agent.weights.registry import Registry
 from agent.weights.store import AdapterStore
 from feedback.clock import Clock
-from feedback.evidence import EvidenceReader
-from feedback.ledger_tail import LedgerTail
-from feedback.neighbours import VerifiedIndex
+from feedback.evidence.ledger_tail import LedgerTail
+from feedback.evidence.neighbours import VerifiedIndex
+from feedback.evidence.reading import EvidenceReader
 from feedback.stores import Lease
 
 ROLE = "release"

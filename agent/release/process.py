@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from agent.errors import Corrupt, Permanent, Transient
 from agent.policy.model import Policy
+from agent.release import metrics
 from agent.release.parts import ROLE, Parts
 from agent.release.releaser import Releaser
 from agent.retrieval import Catalogue
@@ -17,6 +18,7 @@ from agent.settings import Settings
 from feedback.clock import Clock, wall_clock
 from feedback.errors import REDIS_TRANSIENT
 from feedback.errors import Corrupt as CorruptRecord
+from feedback.periodic import rest
 from feedback.stores import Lease, connect
 
 VITALS_TTL_S = 60
@@ -30,7 +32,7 @@ async def run(settings: Settings, stop: asyncio.Event, *, clock: Clock = wall_cl
     os.nice(NICE)
     redis = connect(settings.redis.state_url, settings.redis.timeout_s)
     lease = Lease(redis, settings.keys.lease(ROLE), ttl_s=settings.release.lease_s)
-    catalogue = Catalogue(settings.opensearch)
+    catalogue = Catalogue.as_guest(settings, redis)
     parts = Parts.of(
         settings, redis, catalogue, lambda: Policy.load(settings.policy), clock=clock, lease=lease
     )
@@ -58,14 +60,16 @@ async def _release(parts: Parts, lease: Lease, stop: asyncio.Event) -> None:
                 if releaser is None or lease.taken:
                     log.info("release.began")
                     releaser = Releaser(parts)
-                await releaser.step()
+                with metrics.STEP_SECONDS.time():
+                    metrics.DECIDED.inc(await releaser.step())
                 await _tell(parts, releaser)
         except (Transient, Permanent, *REDIS_TRANSIENT) as error:
-            log.warning("release.waits", reason=str(error))
+            metrics.FAILURES.labels(reason=type(error).__name__).inc()
+            log.warning("release.waits", error=error)
         except (Corrupt, CorruptRecord) as error:  # somebody must look; a process that ends brakes nothing
-            log.exception("release.cannot_go_on", reason=str(error))
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), parts.settings.release.poll_s)
+            metrics.FAILURES.labels(reason="corrupt").inc()
+            log.exception("release.cannot_go_on", error=error)
+        await rest(stop, parts.settings.release.poll_s)
 
 
 async def _keep(lease: Lease, ttl_s: float) -> None:

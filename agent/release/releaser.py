@@ -16,6 +16,7 @@ from agent.release.desk import Scene, Why
 from agent.release.following import Follower, new_trial
 from agent.release.gating import Gatekeeper
 from agent.release.keeping import to_forget
+from agent.release.metrics import no_doubt
 from agent.release.parts import Parts
 from agent.release.trying import TrialKeeper, promoted
 from feedback.version_records import Manifest, Outcome, Standing, State
@@ -51,8 +52,10 @@ class Releaser:
         if "releases" in await self._parts.registry.paused():
             self.waits_for = "releases are paused: unseen resume releases"
             return decided
-        changed = decided
-        for act in (self._judge, self._check.begin, self._begin):
+        changed, acts = decided, [self._judge, self._check.begin, self._begin]
+        if self._parts.settings.serve.shadow:
+            self.waits_for, acts = "nobody is shown a version in shadow: serve.shadow", [self._judge]
+        for act in acts:
             scene = await self._parts.desk.scene() if changed else scene
             changed = await act(scene)
             decided |= changed
@@ -70,6 +73,7 @@ class Releaser:
         """Look at the trial or the check that runs."""
         if scene.trial is None:
             self._follower.forget()
+            no_doubt()
             return False
         keeper = self._check if scene.trial.check else self._trial
         return await keeper.step(scene, scene.trial)
@@ -108,7 +112,7 @@ class Releaser:
             self.waits_for = f"releases cost more than {release.loss_budget:.1%} of the month's clicks"
             return False
         last_ms = max((one.began_at_ms for one in ratchet.outcomes), default=0)
-        if now_ms - last_ms < release.trial_every_s * 1000:
+        if 0 <= now_ms - last_ms < release.trial_every_s * 1000:  # a clock that went back holds nothing up
             self.waits_for = f"{release.trial_every_s:g} s between two trials"
             return False
         trial = await new_trial(self._parts, waiting[-1], stable=scene.stable, share=release.canary_share)

@@ -1,13 +1,14 @@
 """What a trial's shoppers did, client by client, as the ledger tells it.
 
-Guarantees that only pages count on which the two versions' lists differ, in both arms alike; that clicks
-count once a page is as old as clicks take, and purchases once it is as old as they take, so that neither arm
-looks better by being looked at early. Everything follows from the ledger's rows, so a process that starts
-anew reads them again.
+Guarantees that only pages count on which the two versions' lists differ (or their words, where the shop
+searched itself), in both arms alike; that clicks count once a page is as old as clicks take, and purchases
+once it is as old as they take, so that neither arm looks better by being looked at early. Everything follows
+from the ledger's rows, so a process that starts anew reads them again.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from itertools import count
@@ -16,7 +17,7 @@ import numpy as np
 
 from agent.release.sequences import Arm
 from agent.release.trial import Arms
-from feedback.ledger import LedgerRow
+from feedback.evidence.ledger import LedgerRow
 from feedback.records import Action
 from feedback.records import Arm as Treatment
 from feedback.version_records import Trial
@@ -36,6 +37,8 @@ class _Page:
     differs: bool
     clicked: bool = False
     bought: bool = False
+    counts: bool = True
+    """False: it was taken back, its query was only on its way to a longer one."""
     after_ms: int | None = None
     """Until the client searched again; None: it has not."""
 
@@ -61,13 +64,24 @@ class _Counts:
         """Count a hit on a page that was added without one."""
         self._by_arm[page.arm][page.client][1] += 1
 
-    def pages(self, arm: Treatment) -> int:
-        """Return the pages of an arm."""
-        return sum(pages for pages, _ in self._by_arm[arm].values())
+    def take_back(self, page: _Page) -> None:
+        """Undo the adding of a page."""
+        counted = self._by_arm[page.arm][page.client]
+        counted[0] -= 1
+        counted[1] -= page.clicked
+        if not counted[0]:
+            del self._by_arm[page.arm][page.client]
 
-    def arms(self) -> Arms:
-        """Return the first arm as the canary's, the second as the stable one's."""
-        canary, stable = (_arm(counts.values()) for counts in self._by_arm.values())
+    def pages(self, arm: Treatment, left_out: AbstractSet[str]) -> int:
+        """Return the pages of an arm, but for some clients'."""
+        return sum(pages for client, (pages, _) in self._by_arm[arm].items() if client not in left_out)
+
+    def arms(self, left_out: AbstractSet[str]) -> Arms:
+        """Return the first arm as the canary's, the second as the stable one's, but for some clients'."""
+        canary, stable = (
+            _arm(counted for client, counted in counts.items() if client not in left_out)
+            for counts in self._by_arm.values()
+        )
         return Arms(canary=canary, stable=stable)
 
 
@@ -121,32 +135,38 @@ class Tally:
         self._clicks, self._again, self._purchases = _Counts(), _Counts(), _Counts()
         self._young = _Counts()
         self._abandoned, self._overall = _Counts(), _Counts(OVERALL)
-        self._searches = 0
+        self._searches: Counter[str] = Counter()
+        """Of the canary, by client."""
 
     def add(self, row: LedgerRow, arrived_ms: int = 0) -> None:
         """Take a row in; rows come in the order in which they arrived."""
         if row.kind == "page":
             self._page(row, arrived_ms)
-        elif row.kind == "action":
+        elif row.gives == "page":
+            self._page_back(row)
+        elif row.gives == "action":
             self._action(row, arrived_ms)
 
-    def look(self, now_ms: int) -> Look:
-        """Return the counts as of now."""
+    def look(self, now_ms: int, left_out: AbstractSet[str] = frozenset()) -> Look:
+        """Return the counts as of now, without those of the clients (digests) that are left out."""
         self._mature(now_ms)
-        differing = self._young.pages(Treatment.CANARY)
+        differing = self._young.pages(Treatment.CANARY, left_out)
+        searches = sum(n for client, n in self._searches.items() if client not in left_out)
         return Look(
-            clicks=self._clicks.arms(),
-            young=self._young.arms(),
-            purchases=self._purchases.arms(),
-            again=self._again.arms(),
-            abandoned=self._abandoned.arms(),
+            clicks=self._clicks.arms(left_out),
+            young=self._young.arms(left_out),
+            purchases=self._purchases.arms(left_out),
+            again=self._again.arms(left_out),
+            abandoned=self._abandoned.arms(left_out),
             pages=differing,
-            holdback=self._overall.arms(),
-            share=differing / self._searches if self._searches else 0.0,
+            holdback=self._overall.arms(left_out),
+            share=differing / searches if searches else 0.0,
         )
 
     def _page(self, row: LedgerRow, arrived_ms: int) -> None:
-        self._searches += row.arm is Treatment.CANARY
+        self._searches[row.client] += row.arm is Treatment.CANARY
+        if self._again_given(row):
+            return
         before = self._last.pop(row.client, None)
         if before is not None:
             before.after_ms = max(0, row.at_ms - before.at_ms)
@@ -161,6 +181,24 @@ class Tally:
             self._young.add(page, hit=False)
             heappush(self._unbought, (page.at_ms, next(self._numbers), page))
 
+    def _page_back(self, row: LedgerRow) -> None:
+        self._searches[row.client] -= row.arm is Treatment.CANARY
+        page = self._pages.get(row.query_id)
+        if page is not None and page.counts:
+            page.counts = False
+            if page.differs:
+                self._young.take_back(page)
+
+    def _again_given(self, row: LedgerRow) -> bool:
+        """Let a page count again that was taken back; return whether it is one."""
+        page = self._pages.get(row.query_id)
+        if page is None or page.counts:
+            return False
+        page.counts = True
+        if page.differs:
+            self._young.add(page, hit=page.clicked)
+        return True
+
     def _action(self, row: LedgerRow, arrived_ms: int) -> None:
         page = self._pages.get(row.query_id)
         if page is None:
@@ -168,9 +206,10 @@ class Tally:
         age_ms = arrived_ms - page.arrived_ms
         if row.action is Action.CLICK and not page.clicked and age_ms <= self._ages.click_ms:
             page.clicked = True
-            if page.differs:
+            if page.differs and page.counts:
                 self._young.hit(page)
-        page.bought |= row.action is Action.PURCHASE and age_ms <= self._ages.purchase_ms
+        if row.action is Action.PURCHASE and age_ms <= self._ages.purchase_ms:
+            page.bought = row.sign > 0
 
     def _is_abandoned(self, page: _Page) -> bool:
         """Tell whether the client left: no click, and no further search as long as clicks are waited for."""
@@ -190,6 +229,8 @@ class Tally:
 
 
 def _of_age(waiting: list[_Waiting], shown_by_ms: int) -> Iterator[_Page]:
-    """Take out what was shown by then, the oldest first."""
+    """Take out what was shown by then, the oldest first; yield what counts."""
     while waiting and waiting[0][0] <= shown_by_ms:
-        yield heappop(waiting)[2]
+        page = heappop(waiting)[2]
+        if page.counts:
+            yield page

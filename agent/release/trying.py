@@ -11,6 +11,7 @@ import msgspec
 from agent.release.budget import Promotion
 from agent.release.desk import Scene, Why
 from agent.release.following import Follower, served_by_arm
+from agent.release.metrics import DOUBT
 from agent.release.parts import Parts
 from agent.release.ratchet import Ratchet
 from agent.release.sequences import Lift, lift
@@ -25,6 +26,8 @@ class Doubts:
 
     reasons: tuple[str, ...]
     figures: dict[str, Figure]
+    states: dict[str, bool]
+    """Of every doubt that there can be."""
 
 
 class TrialKeeper:
@@ -43,6 +46,8 @@ class TrialKeeper:
         clicks = lift(look.clicks.canary, look.clicks.stable, alpha=alpha)
         outcome = self._outcome(trial, look, clicks)
         doubts = doubts_of(look, outcome, await self._parts.ratchet(), self._parts.clock())
+        for name, holds in doubts.states.items():
+            DOUBT.labels(doubt=name).set(holds)
         figures = self._figures(look, clicks) | doubts.figures
         if braked is not None:
             await self._parts.desk.stop_trial(
@@ -128,11 +133,14 @@ def doubts_of(look: Look, outcome: Outcome, ratchet: Ratchet, now_ms: int) -> Do
     level, left = ratchet.level(candidate, now_ms), ratchet.left(now_ms)
     cost = max(0.0, -outcome.lift) * outcome.share
     found = {
-        "shoppers search again within a minute more often": again.lower > 0,
-        "shoppers leave without a click more often": left_page.lower > 0,
-        "clicks are surely below those of holdback": over_raw.upper < 0,
-        f"with it, clicks would be {level.lift:+.1%} against the weekly anchor": level.worse,
-        f"it would cost {cost:.2%} of a month's clicks, of which {left:.2%} are left": cost > max(0.0, left),
+        "again": ("shoppers search again within a minute more often", again.lower > 0),
+        "abandoned": ("shoppers leave without a click more often", left_page.lower > 0),
+        "over_holdback": ("clicks are surely below those of holdback", over_raw.upper < 0),
+        "anchor": (f"with it, clicks would be {level.lift:+.1%} against the weekly anchor", level.worse),
+        "budget": (
+            f"it would cost {cost:.2%} of a month's clicks, of which {left:.2%} are left",
+            cost > max(0.0, left),
+        ),
     }
     figures = {
         **bounds_of("again", again),
@@ -141,7 +149,11 @@ def doubts_of(look: Look, outcome: Outcome, ratchet: Ratchet, now_ms: int) -> Do
         "anchor_lift": Figure(value=level.lift, least=-release.trial_margin),
         "budget_left": Figure(value=left, least=cost),
     }
-    return Doubts(reasons=tuple(why for why, holds in found.items() if holds), figures=figures)
+    return Doubts(
+        reasons=tuple(why for why, holds in found.values() if holds),
+        figures=figures,
+        states={name: holds for name, (_, holds) in found.items()},
+    )
 
 
 def bounds_of(name: str, found: Lift) -> dict[str, Figure]:

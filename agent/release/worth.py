@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from agent.release.examining import Snapshots
 from agent.scoring import Snapshot, frozen_from
 from agent.settings import Settings
-from feedback.evidence import Fold, ObjectEvidence, QueryEvidence, ShopTotals
+from feedback.evidence.reading import Fold, ObjectEvidence, QueryEvidence, ShopTotals
 from feedback.records import Explored
 from feedback.settings import FeedbackSettings
 

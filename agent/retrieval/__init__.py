@@ -2,7 +2,17 @@
 
 from agent.retrieval.catalogue import Catalogue
 from agent.retrieval.limiter import Limiter, Overloaded
-from agent.retrieval.query import Mode, body
 from agent.retrieval.results import LoadReport, Rejected, Results
+from agent.retrieval.templates import Templates, judged_call, judged_plan
 
-__all__ = ["Catalogue", "Limiter", "LoadReport", "Mode", "Overloaded", "Rejected", "Results", "body"]
+__all__ = [
+    "Catalogue",
+    "Limiter",
+    "LoadReport",
+    "Overloaded",
+    "Rejected",
+    "Results",
+    "Templates",
+    "judged_call",
+    "judged_plan",
+]

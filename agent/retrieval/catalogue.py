@@ -1,51 +1,83 @@
 """The shop's catalogue behind OpenSearch: made, loaded, searched.
 
 Guarantees that equal scores are ordered by id, that an answer is whole (a shard or an item that failed is
-no answer), and that whatever OpenSearch does wrong is `SearchFailed`. A connection that the server closed
-while it was idle is tried again at once; a time-out is not: its time is spent.
+no answer), that whatever OpenSearch does wrong is `SearchFailed`, and that of shoppers' searches no more than
+the setting allows wait for it. A connection that the server closed while it was idle is tried again at once;
+a time-out is not: its time is spent.
 """
 
-import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, Self, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Self
 
-import stamina
 from opensearchpy import AsyncOpenSearch
-from opensearchpy.exceptions import ConnectionError as OpenSearchConnectionError
-from opensearchpy.exceptions import ConnectionTimeout, OpenSearchException, TransportError
+from redis.asyncio import Redis
 
-from agent.errors import SearchFailed
+from agent.errors import SearchFailed, SearchRefused
 from agent.policy.plan import Plan
+from agent.retrieval.budget import Budget
+from agent.retrieval.connection import REFUSED, TOO_MANY, Door, asked, client_of, kind_of, reason_of
 from agent.retrieval.limiter import Limiter, Overloaded
 from agent.retrieval.lines import Line
 from agent.retrieval.loading import Progress, load
 from agent.retrieval.mapping import index_definition
-from agent.retrieval.metrics import SEARCH_FAILURES, SEARCH_SECONDS
-from agent.retrieval.query import Body, Mode, body
 from agent.retrieval.results import LoadReport, Results
 from agent.retrieval.spelling import respelled, suggestion
+from agent.retrieval.templates import Body, Mode, Templates, lacking
+from agent.retrieval.templates.checking import placed, unknown_fields
 from agent.sections import OpenSearchSettings
+from agent.settings import Settings
+from feedback.records import Form
 
-T = TypeVar("T")
 SHOPPER = "search"
 """The purpose of a search that somebody waits for; every other one passes the limiter."""
 MSEARCH_ITEMS = 64
+BESIDE = ("highlight", "inner_hits", "fields")
+PROBE = "probe"
+"""A query that asks whether a template works."""
 LOAD_TIMEOUT_S = 60.0
-_TOO_MANY = 429
+NO_PARAMETERS: Mapping[str, int] = {}
+ONE_BY_ONE: Mapping[str, int] = {"max_concurrent_searches": 1}
+"""A request of many searches takes one of the engine's search threads at a time."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Ask:
+    """One page."""
+
+    plan: Plan
+    size: int
+    offset: int = 0
+    without: Sequence[str] = ()
+    documents: bool | None = None
+    """See `Template.render`."""
 
 
 class Catalogue:
     """One index of OpenSearch. Bound to the event loop of its first use; close it there."""
 
-    def __init__(
-        self, settings: OpenSearchSettings, limiter: Limiter | None = None, *, mode: Mode = "recall"
-    ) -> None:
+    def __init__(self, settings: OpenSearchSettings, limiter: Limiter | None = None) -> None:
+        """Read the shop's templates; raises Permanent where one is wrong."""
         self._settings = settings
-        self._mode: Mode = mode
+        self.templates = Templates(settings)
         self.limiter = limiter or Limiter(settings.background_concurrency)
-        self._front = _client(settings.url, settings)
+        self.door = Door(settings.most_waiting)
+        """What shoppers' requests pass, here and where their own clients' are sent on."""
+        self._front = client_of(settings.url, settings)
         background = settings.background_url or settings.url
-        self._back = self._front if background == settings.url else _client(background, settings)
+        self._back = self._front if background == settings.url else client_of(background, settings)
+        self._in_turn = ONE_BY_ONE if self.limiter.budget else NO_PARAMETERS
+
+    @classmethod
+    def as_guest(cls, settings: Settings, redis: Redis) -> Self:
+        """Return the catalogue for a process whose searches nobody waits for, in a shop that others search.
+
+        They come out of the budget that all such processes of the tenant share through this Redis.
+        """
+        section = settings.opensearch
+        budget = Budget(redis, settings.keys, section) if section.background_budget else None
+        return cls(section, Limiter(section.background_concurrency, budget))
 
     @property
     def settings(self) -> OpenSearchSettings:
@@ -64,34 +96,46 @@ class Catalogue:
         if self._back is not self._front:
             await self._back.close()
 
-    async def search(self, plan: Plan, *, size: int = 10, offset: int = 0, purpose: str = SHOPPER) -> Results:
-        """Return one page with its documents; raises SearchFailed."""
-        request = body(plan, self._settings, size=size, offset=offset, mode=self._mode)
+    async def search(
+        self,
+        plan: Plan,
+        *,
+        size: int = 10,
+        offset: int = 0,
+        purpose: str = SHOPPER,
+        without: Sequence[str] = (),
+    ) -> Results:
+        """Return one page as the shop shows it, of the list without some objects.
+
+        Raises:
+            SearchFailed: there is no answer.
+            SearchRefused: OpenSearch does not take it as it is.
+        """
+        ask = _Ask(plan=plan, size=size, offset=offset, without=without)
         if purpose == SHOPPER:
-            return await self._search(self._front, request)
+            with self.door.entered():
+                return await self._page(self._front, ask)
         async with self.limiter.slot(purpose):
-            return await self._search(self._back, request)
+            return await self._page(self._back, ask)
 
     async def msearch(
         self, plans: Sequence[Plan], *, size: int = 10, purpose: str, documents: bool = False
     ) -> list[Results]:
-        """Return the first page of each plan, in order; raises SearchFailed if any one has none."""
-        found: list[Results] = []
-        for start in range(0, len(plans), MSEARCH_ITEMS):
-            chunk = plans[start : start + MSEARCH_ITEMS]
-            lines = [
-                line
-                for plan in chunk
-                for line in (
-                    {"index": self._settings.index},
-                    body(plan, self._settings, size=size, mode=self._mode, documents=documents),
-                )
-            ]
-            if purpose == SHOPPER:
-                found += await self._msearch(self._front, lines)
-                continue
-            async with self.limiter.slot(purpose, searches=len(chunk)):
-                found += await self._msearch(self._back, lines)
+        """Return the first page of each plan, in order; raises as `search`, if any one has none.
+
+        With documents the first page is as the shop shows it, facets included; the others have none.
+        """
+        asks = [
+            _Ask(plan=plan, size=size, documents=None if documents and not place else documents)
+            for place, plan in enumerate(plans)
+        ]
+        search = self._live if purpose == SHOPPER else partial(self._as_guest, purpose)
+        found = await search(asks)
+        few = [place for place, ask in enumerate(asks) if self._finds_few(ask, found[place])]
+        if few:
+            more = await search([asks[place] for place in few], "recall")
+            for place, results in zip(few, more, strict=True):
+                found[place] = results
         return found
 
     async def corrected(self, texts: Sequence[str], *, purpose: str) -> list[str]:
@@ -101,11 +145,10 @@ class Catalogue:
             SearchFailed: a text has no answer.
         """
         fixed: list[str] = []
-        for start in range(0, len(texts), MSEARCH_ITEMS):
-            chunk = texts[start : start + MSEARCH_ITEMS]
-            async with self.limiter.slot(purpose, searches=len(chunk)):
-                answers = await self._suggest(chunk)
-            fixed += [respelled(text, one) for text, one in zip(chunk, answers, strict=True)]
+        while left := texts[len(fixed) :]:
+            async with self.limiter.slot(purpose, searches=min(len(left), MSEARCH_ITEMS)) as n:
+                answers = await self._suggest(left[:n])
+            fixed += [respelled(text, one) for text, one in zip(left[:n], answers, strict=True)]
         return fixed
 
     async def create_index(self, *, replace: bool = False) -> bool:
@@ -113,15 +156,15 @@ class Catalogue:
         indices, name = self._front.indices, self._settings.index
         if replace:
             await self.drop_index()
-        elif await _asked("admin", lambda: indices.exists(index=name)):
+        elif await asked("admin", lambda: indices.exists(index=name)):
             return False
-        await _asked("admin", lambda: indices.create(index=name, body=index_definition(self._settings)))
+        await asked("admin", lambda: indices.create(index=name, body=index_definition(self._settings)))
         return True
 
     async def drop_index(self) -> None:
         """Take the whole index away, if it is there: for those who made one of their own."""
         name = self._settings.index
-        await _asked("admin", lambda: self._front.indices.delete(index=name, ignore_unavailable=True))
+        await asked("admin", lambda: self._front.indices.delete(index=name, ignore_unavailable=True))
 
     async def load(
         self, lines: Iterable[Line], *, batch: int = 500, progress: Progress | None = None
@@ -143,11 +186,11 @@ class Catalogue:
 
     async def refresh(self) -> None:
         """Make what was loaded visible to searches."""
-        await _asked("admin", lambda: self._front.indices.refresh(index=self._settings.index))
+        await asked("admin", lambda: self._front.indices.refresh(index=self._settings.index))
 
     async def count(self) -> int:
         """Return the number of objects; raises SearchFailed."""
-        answer = await _asked("admin", lambda: self._front.count(index=self._settings.index))
+        answer = await asked("admin", lambda: self._front.count(index=self._settings.index))
         return int(answer["count"])
 
     async def ready(self) -> bool:
@@ -158,81 +201,126 @@ class Catalogue:
             return False
         return True
 
-    async def _search(self, client: AsyncOpenSearch, request: Body) -> Results:
-        index = self._settings.index
-        return _results(await _asked("search", lambda: client.search(index=index, body=request)))
+    async def faults(self) -> list[str]:
+        """Return what is wrong with the templates on the live index, ``<name>: <JSON path>: <why>``.
 
-    async def _msearch(self, client: AsyncOpenSearch, lines: list[Body]) -> list[Results]:
-        answer = await _asked("msearch", lambda: client.msearch(body=lines))
+        Raises:
+            SearchFailed: OpenSearch gave no answer.
+        """
+        index = self._settings.index
+        answer = await asked("admin", lambda: self._front.field_caps(index=index, params={"fields": "*"}))
+        known = set(answer["fields"])
+        found = [
+            f"{template.name}: {fault}"
+            for template in self.templates
+            for fault in unknown_fields({**template.body, "added": template.added}, known)
+            if template.is_shops
+        ]
+        return found or [fault for template in self.templates for fault in await self._tried(template.name)]
+
+    async def _tried(self, name: str) -> list[str]:
+        """Return why OpenSearch refuses a template on its own terms, raw, or with words added."""
+        call = self.templates.call(name, {})
+        raw = Plan(user_query=PROBE, call=call)
+        forms = (Form.ADD, Form.INSTEAD) if call.instead else (Form.ADD,)
+        for plan in (raw, *(replace(raw, terms=(PROBE,), form=form) for form in forms)):
+            ask = _Ask(plan=plan, size=1)
+            try:
+                await self._search(self._front, ask)
+            except SearchRefused as error:
+                return [f"{name}: {placed(self._body(ask, None), str(error))}"]
+        return []
+
+    async def _page(self, client: AsyncOpenSearch, ask: "_Ask") -> Results:
+        found = await self._search(client, ask)
+        return await self._search(client, ask, "recall") if self._finds_few(ask, found) else found
+
+    async def _live(self, asks: Sequence["_Ask"], mode: Mode | None = None) -> list[Results]:
+        found: list[Results] = []
+        while left := asks[len(found) :]:
+            with self.door.entered():
+                found += await self._msearch(self._front, left[:MSEARCH_ITEMS], mode)
+        return found
+
+    async def _as_guest(
+        self, purpose: str, asks: Sequence["_Ask"], mode: Mode | None = None
+    ) -> list[Results]:
+        """Search in as many requests as the limiter asks for."""
+        found: list[Results] = []
+        while left := asks[len(found) :]:
+            async with self.limiter.slot(purpose, searches=min(len(left), MSEARCH_ITEMS)) as n:
+                found += await self._msearch(self._back, left[:n], mode, params=self._in_turn)
+        return found
+
+    def _finds_few(self, ask: "_Ask", found: Results) -> bool:
+        """Tell whether a rewrite that only scored is to match as well: the shop's own query finds too few."""
+        template, _ = self.templates.rendering(ask.plan.call)
+        return template.finds_few(ask.plan, found.total + len(ask.without))
+
+    def _body(self, ask: "_Ask", mode: Mode | None) -> Body:
+        template, values = self.templates.rendering(ask.plan.call)
+        rendered = template.render(
+            ask.plan, values, size=ask.size, offset=ask.offset, mode=mode, documents=ask.documents
+        )
+        return lacking(rendered, ask.without)
+
+    async def _search(self, client: AsyncOpenSearch, ask: "_Ask", mode: Mode | None = None) -> Results:
+        index, request = self._settings.index, self._body(ask, mode)
+        return _results(await asked("search", lambda: client.search(index=index, body=request)))
+
+    async def _msearch(
+        self,
+        client: AsyncOpenSearch,
+        asks: Sequence["_Ask"],
+        mode: Mode | None = None,
+        *,
+        params: Mapping[str, int] = NO_PARAMETERS,
+    ) -> list[Results]:
+        head = {"index": self._settings.index}
+        lines = [line for ask in asks for line in (head, self._body(ask, mode))]
+        answer = await asked("msearch", lambda: client.msearch(body=lines, params=dict(params)))
         items = answer.get("responses") or []
-        if len(items) * 2 != len(lines):
-            raise SearchFailed(f"msearch answered {len(items)} of {len(lines) // 2} searches")
+        if len(items) != len(asks):
+            raise SearchFailed(f"msearch answered {len(items)} of {len(asks)} searches")
         return [_results(item) for item in items]
 
     async def _suggest(self, texts: Sequence[str]) -> list[Body]:
         lines = [line for text in texts for line in ({"index": self._settings.index}, suggestion(text))]
-        answer = await _asked("suggest", lambda: self._back.msearch(body=lines))
+        answer = await asked("suggest", lambda: self._back.msearch(body=lines))
         return list(answer["responses"])
 
     async def _bulk(self, actions: list[Body]) -> list[Body]:
         index = self._settings.index
-        answer = await _asked(
+        answer = await asked(
             "bulk", lambda: self._front.bulk(body=actions, index=index, request_timeout=LOAD_TIMEOUT_S)
         )
         return list(answer["items"])
 
 
-def _client(url: str, settings: OpenSearchSettings) -> AsyncOpenSearch:
-    return AsyncOpenSearch(hosts=[url], timeout=settings.timeout_s, max_retries=0, retry_on_timeout=False)
-
-
-def _may_retry(error: Exception) -> bool:
-    return isinstance(error, OpenSearchConnectionError) and not isinstance(error, ConnectionTimeout)
-
-
-async def _asked(kind: str, request: Callable[[], Awaitable[T]]) -> T:
-    """Return OpenSearch's answer; whatever it does wrong becomes SearchFailed."""
-    began_s = time.monotonic()
-    try:
-        async for attempt in stamina.retry_context(
-            on=_may_retry, attempts=3, wait_initial=0.02, wait_max=0.2
-        ):
-            with attempt:
-                return await request()
-    except (OpenSearchException, OSError) as error:
-        SEARCH_FAILURES.labels(kind=kind).inc()
-        raise _failure(kind, error) from error
-    finally:
-        SEARCH_SECONDS.labels(kind=kind).observe(time.monotonic() - began_s)
-    raise AssertionError("a retry ends with an answer or an error")
-
-
-def _failure(kind: str, error: Exception) -> SearchFailed:
-    status = error.status_code if isinstance(error, TransportError) else None
-    if status == _TOO_MANY:
-        return Overloaded(f"OpenSearch refused the {kind} for want of room")
-    return SearchFailed(f"OpenSearch gave no answer to the {kind}: {str(error)[:300]}")
-
-
 def _results(answer: dict[str, Any]) -> Results:
     """Return the page of one answer; raises SearchFailed where it is an error or not whole."""
     if "error" in answer:
-        text = f"OpenSearch failed a search: {str(answer['error'])[:300]}"
-        raise Overloaded(text) if answer.get("status") == _TOO_MANY else SearchFailed(text)
+        if answer.get("status") == REFUSED:
+            raise SearchRefused(reason_of(answer))
+        text = f"OpenSearch failed a search: {kind_of(answer)}"
+        raise Overloaded(text) if answer.get("status") == TOO_MANY else SearchFailed(text)
     if answer.get("timed_out") or answer.get("_shards", {}).get("failed", 0):
         raise SearchFailed("OpenSearch answered for a part of its shards only")
     try:
         return _page(answer)
     except (KeyError, TypeError) as error:
-        raise SearchFailed(f"OpenSearch answered with no page: {str(answer)[:300]}") from error
+        raise SearchFailed(f"OpenSearch answered with no page: {error!r}") from error
 
 
 def _page(answer: dict[str, Any]) -> Results:
     hits = answer["hits"]["hits"]
+    extras = tuple({name: hit[name] for name in BESIDE if name in hit} for hit in hits)
     return Results(
         object_ids=tuple(hit["_id"] for hit in hits),
         scores=tuple(float(hit["_score"] or 0.0) for hit in hits),
         documents=tuple(hit["_source"] for hit in hits if "_source" in hit),
-        total=int(answer["hits"]["total"]["value"]),
+        extras=extras if any(extras) else (),
+        total=int(answer["hits"]["total"]["value"]) if "total" in answer["hits"] else len(hits),
         took_ms=int(answer["took"]),
+        aggregations=answer.get("aggregations"),
     )

@@ -15,8 +15,12 @@ class Results:
     scores: tuple[float, ...]
     documents: tuple[dict[str, Any], ...] = ()
     """As they were loaded, one an id; empty where they were not asked for."""
+    extras: tuple[dict[str, Any], ...] = ()
+    """What stands beside each hit, one an id: highlights, inner hits, fields; empty where nothing does."""
     total: int
-    """Matching objects in the whole catalogue."""
+    """Matching objects in the whole catalogue; those of the page where the shop's query does not count."""
+    aggregations: dict[str, Any] | None = None
+    """Facets, where the shop's query has any and they were asked for."""
     took_ms: int
 
     @property

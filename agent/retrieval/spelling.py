@@ -3,7 +3,8 @@
 from typing import Any
 
 from agent.errors import SearchFailed
-from agent.retrieval.query import Body
+from agent.retrieval.connection import kind_of
+from agent.retrieval.templates.markers import Body
 
 FIELD = "title"
 
@@ -17,7 +18,7 @@ def suggestion(text: str) -> Body:
 def respelled(text: str, answer: dict[str, Any]) -> str:
     """Return the text with the suggestions in place; raises SearchFailed where the answer is none."""
     if "suggest" not in answer:
-        raise SearchFailed(f"no suggestion: {str(answer.get('error', answer))[:200]}")
+        raise SearchFailed(f"no suggestion: {kind_of(answer)}")
     for word in reversed(answer["suggest"]["spelling"]):
         if word["options"]:
             start, end = word["offset"], word["offset"] + word["length"]

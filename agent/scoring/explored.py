@@ -18,9 +18,9 @@ from agent.policy.pack import Group
 from agent.policy.prompt import PROMPT_VERSION, Prompt
 from agent.scoring.offpolicy import ExploreLog, Method, estimate
 from agent.sections import PolicySettings
+from feedback.delivery.streams import FIELD
 from feedback.keys import Keys
 from feedback.records import Choice, Draw, Explored
-from feedback.streams import FIELD
 
 
 class Scores(Protocol):

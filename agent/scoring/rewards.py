@@ -6,11 +6,11 @@ Guarantees that a failed search is an error and never a reward.
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from agent.policy.plan import Plan, plan
-from agent.retrieval.results import Results
+from agent.policy.plan import Plan
+from agent.retrieval import Results, judged_plan
 from agent.scoring.snapshot import Snapshot
 from agent.settings import Settings
-from feedback.reward import dcg_difference
+from feedback.evidence.reward import dcg_difference
 
 
 class Searches(Protocol):
@@ -37,13 +37,13 @@ async def rewards(
     wanted: dict[Plan, None] = {}
     for query, texts in groups.items():
         for text in ("", *texts):
-            wanted.setdefault(plan(query, text, settings.plan))
+            wanted.setdefault(judged_plan(query, text, settings))
     depth = settings.learner.depth
     pages = await catalogue.msearch(list(wanted), size=depth, purpose=purpose)
     lists = {one: page.object_ids for one, page in zip(wanted, pages, strict=True)}
 
     def reward(query: str, text: str) -> float:
-        raw, other = (lists[plan(query, t, settings.plan)] for t in ("", text))
+        raw, other = (lists[judged_plan(query, t, settings)] for t in ("", text))
         return dcg_difference(raw, other, frozen.gains[query], depth)
 
     return {query: [reward(query, text) for text in texts] for query, texts in groups.items()}

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from agent.policy.call import UNSPLIT
 from agent.settings import Settings
-from feedback.evidence import QueryEvidence, ShopTotals
-from feedback.reward import attractiveness
+from feedback.evidence.reading import QueryEvidence, ShopTotals
+from feedback.evidence.reward import attractiveness
 from feedback.text import digest
 
-SEGMENT = "all"
+SEGMENT = UNSPLIT
 """The policy knows no segments; evidence of other segments neither teaches nor judges it."""
 
 

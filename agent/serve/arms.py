@@ -18,8 +18,10 @@ DAY_MS = 86_400_000
 def arm_of(client_id: str, tenant: str, settings: ServeSettings, trial: Trial | None = None) -> Arm:
     """Return the client's arm: holdback, canary while a version is on trial, or stable.
 
-    Whether a search explores is `agent.serve.exploring`'s.
+    In shadow it is everybody's. Whether a search explores is `agent.serve.exploring`'s.
     """
+    if settings.shadow:
+        return Arm.SHADOW
     place = bucket(f"{tenant}|{client_id}", BUCKETS, salt="arm") / BUCKETS
     if place < settings.holdback_share:
         return Arm.HOLDBACK

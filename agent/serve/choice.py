@@ -1,13 +1,19 @@
 """What a search asks of the ladder, and what it gets."""
 
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
+from agent.policy.call import DEFAULT_CALL, TemplateCall
 from agent.policy.plan import Plan
 from agent.serve.known import OnTrial
 from agent.serve.ladder import Decision
-from feedback.records import Arm, Band, Draw
+from feedback.records import Arm, Band, Draw, History, Pinned
 from feedback.text import normalise
+
+
+def nothing() -> None:
+    """Do nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,12 +22,18 @@ class Asked:
 
     user_query: str
     client_id: str = ""
+    session_id: str = ""
+    """A pseudonym; empty: not known."""
+    history: History = ()
+    """What the session asked before, where the choice came to ask for it."""
     arm: Arm = Arm.STABLE
     first_page: bool = True
     teaches: bool = False
     """A person's search; only such ones keep a raw share."""
     wait_s: float | None = None
     """The caller's own deadline; then a stale cached rewrite is asked for anew."""
+    before_wait: Callable[[], None] = field(default=nothing, compare=False, repr=False)
+    """Called where the choice comes to wait for the model, before it does."""
     now_ms: int = 0
     purpose: str = "search"
     band: Band | None = None
@@ -31,6 +43,8 @@ class Asked:
     """See Impression."""
     trial: OnTrial | None = None
     """Of which the search is part: in the arms canary and stable, while it runs."""
+
+    call: TemplateCall = DEFAULT_CALL
 
     @property
     def query(self) -> str:
@@ -55,6 +69,10 @@ class Chosen:
     """The version on trial, where the search may count for its trial and came to the policy's rung."""
     live: bool = False
     """Whether the model was waited for."""
+    after: Pinned | None = None
+    """The first page that this one follows, where that was drafted from two lists."""
+    history: History = ()
+    """That stood in the policy's prompt, where it may have answered."""
     other: Plan | None = None
     """What the trial's other version would have searched instead; None: the same, or it cannot be told."""
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from agent.lending import Look, held
 from agent.serve.ladder import Decision, choose
 from agent.settings import Settings
-from feedback.neighbours import VerifiedIndex
+from feedback.evidence.neighbours import VerifiedIndex
 from feedback.records import CachedRewrite, Rewrite
 
 

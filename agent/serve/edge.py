@@ -12,8 +12,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from agent.errors import SearchFailed
-from agent.serve.metrics import REFUSED, SEARCH_ERRORS
+from agent.errors import Busy, Refused, SearchFailed, SearchRefused
+from agent.serve.metrics import LIMITED, NOBODY, REFUSED, SEARCH_ERRORS
 from agent.serve.schemas import Problem, Refusal
 
 MAX_BODY_BYTES = 1024 * 1024
@@ -76,7 +76,10 @@ def problem(
 def add_error_handlers(app: FastAPI) -> None:
     """Make every known error a problem."""
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(SearchRefused, _search_refused)
     app.add_exception_handler(SearchFailed, _search_failed)
+    app.add_exception_handler(Busy, _busy)
+    app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(HTTPException, _http)
 
 
@@ -91,9 +94,29 @@ async def _search_failed(_: Request, error: Exception) -> Response:
     return problem(503, "search_failed", str(error))
 
 
+async def _busy(_: Request, error: Exception) -> Response:
+    """Answer what OpenSearch was never asked: no error of a search, so that nobody is woken for it."""
+    LIMITED.labels(why="background", key=NOBODY).inc()
+    return problem(503, "busy", str(error))
+
+
+async def _search_refused(_: Request, error: Exception) -> Response:
+    return problem(422, "invalid", f"OpenSearch refuses the search as it is: {error}")
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    return problem(422, "invalid", str(error))
+
+
 async def _http(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class
     return problem(error.status_code, "http", str(error.detail))
+
+
+def without_root(path: str, scope: Message) -> str:
+    """Return a request's path below the application's root: each of several tenants has its own."""
+    root = scope.get("root_path", "")
+    return (path.removeprefix(root) or "/") if root and f"{path}/".startswith(f"{root}/") else path
 
 
 def _where(loc: tuple[int | str, ...]) -> str:

@@ -10,10 +10,11 @@ that the chance stands beside the page, so that arms can be compared.
 
 from dataclasses import dataclass
 
+from agent.policy.call import UNSPLIT
 from agent.sections import ServeSettings
 from agent.serve.arms import DAY_MS
 from agent.serve.metrics import EXPLORE_CHANCES, EXPLORE_SEARCHES
-from feedback.popularity import Popularity, band_of
+from feedback.evidence.popularity import Popularity, band_of
 from feedback.records import Band
 from feedback.settings import FeedbackSettings
 from feedback.text import bucket
@@ -82,9 +83,9 @@ class Exploration:
         share = serve.explore_share / (1 - serve.holdback_share)  # of the clients outside holdback
         self._budget = Budget(share, most=max(share, serve.explore_most))
 
-    async def chance(self, query: str, *, counts: bool) -> Chance:
+    async def chance(self, query: str, segment: str = UNSPLIT, *, counts: bool) -> Chance:
         """Return the chance of a search outside holdback; ``counts`` where a page will be shown."""
-        searches = await self._popularity.searches(query)
+        searches = await self._popularity.searches(query, segment)
         if searches is None:
             return Chance()
         band = band_of(searches, self._feedback)

@@ -1,27 +1,30 @@
 """Events from shops: taken, sorted out, written.
 
-Guarantees that what was counted as accepted is in its stream, and that one bad event keeps no good one out.
+Guarantees that what was counted as accepted is in its stream, that one bad event keeps no good one out, and
+that a batch of which anything was shed is not answered as taken.
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
-import msgspec
 from redis.exceptions import RedisError
 from starlette.responses import JSONResponse
 
+from agent.serve.answers import answer, no_batch
+from agent.serve.bodies import NO_BATCH, batch_of
 from agent.serve.edge import problem
-from agent.serve.metrics import EVENTS, VITALS
-from agent.serve.schemas import Accepted, Refusal
-from agent.serve.ubi import MAX_EVENTS, Rules, Sorted, sort_out
+from agent.serve.limits import Charge, free
+from agent.serve.metrics import EVENTS, VITALS, ZONELESS
+from agent.serve.ubi import Rules, Sender, Sorted, sort_out
 from agent.settings import Settings
 from feedback.clock import Clock
-from feedback.errors import Permanent, Transient
+from feedback.delivery.shedding import Shedder
+from feedback.errors import Transient
 from feedback.records import Event
 
 
 class EventWriter(Protocol):
-    """Whatever appends events to their streams, as `feedback.streams.StreamWriter`."""
+    """Whatever appends events to their streams, as `feedback.delivery.streams.StreamWriter`."""
 
     async def add_events(self, events: Sequence[Event]) -> None:
         """Return once all are in their streams; raises Transient, Permanent."""
@@ -29,43 +32,38 @@ class EventWriter(Protocol):
 
 
 class Intake:
-    """Answers /events."""
+    """Answers /events, and /collect behind `agent.serve.collect`."""
 
-    def __init__(self, writer: EventWriter, settings: Settings, clock: Clock) -> None:
+    def __init__(
+        self, writer: EventWriter, settings: Settings, clock: Clock, shedder: Shedder | None = None
+    ) -> None:
         self._writer = writer
+        self._shedder = shedder
         self._settings = settings
         self._clock = clock
 
-    async def take(self, body: bytes) -> JSONResponse:
+    async def take(
+        self, body: bytes, sender: Sender, content_type: str = "", *, charge: Charge = free
+    ) -> JSONResponse:
         """Return 202 once all are in the stream, 422 naming the bad ones, 503 where the stream took none."""
         try:
-            batch = _batch(msgspec.json.decode(body))
-        except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
-            return problem(400, "not_json", f"body: {error}")
-        except Permanent as error:
-            return problem(422, "invalid", str(error))
-        rules = Rules(keys=self._settings.keys, settings=self._settings.feedback, now_ms=self._clock())
-        found = sort_out(batch, rules)
+            batch = batch_of(body, content_type, name="events")
+        except NO_BATCH as error:
+            return no_batch(error)
+        found = sort_out(batch, Rules.of(self._settings, self._clock(), sender))
+        written = [event for event in found.events if not (self._shedder and self._shedder.sheds(event))]
         try:
-            await self._writer.add_events(found.events)
+            await self._writer.add_events(written)
         except (Transient, RedisError, OSError):
             _count("unwritten", len(found.events))
             return problem(503, "not_written", "the event stream is away or full; send the batch again")
+        if shed := len(found.events) - len(written):
+            _count("accepted", len(written))
+            _count("shed", shed)
+            why = f"{shed} of {len(found.events)} events were not taken: the store is nearly full"
+            return problem(503, "shed", f"{why}; send the batch again", accepted=len(written))
+        charge(len(batch))  # of what is to be sent again nothing is owed
         return _answer(found)
-
-
-def _batch(content: Any) -> list[Any]:  # noqa: ANN401 - decoded JSON
-    """Return the events of a body; raises Permanent where it is none of the three shapes."""
-    if isinstance(content, dict) and "events" in content:
-        unknown = ", ".join(sorted(str(name)[:64] for name in content if name != "events"))
-        if unknown:
-            raise Permanent(f"body: unknown fields beside events: {unknown}")
-        content = content["events"]
-    elif isinstance(content, dict):
-        content = [content]
-    if not isinstance(content, list) or not 1 <= len(content) <= MAX_EVENTS:
-        raise Permanent(f"body: must be an event, or events, a list of 1 to {MAX_EVENTS}")
-    return content
 
 
 def _answer(found: Sorted) -> JSONResponse:
@@ -73,15 +71,10 @@ def _answer(found: Sorted) -> JSONResponse:
     _count("accepted", len(found.events))
     _count("ignored", found.ignored)
     _count("refused", len(found.refused))
+    ZONELESS.inc(found.zoneless)
     for event in found.events:
         VITALS[f"action_{event.action_name.value}"] += 1
-    if not found.refused:
-        return JSONResponse(Accepted(accepted=accepted).model_dump(), status_code=202)
-    reasons = [Refusal(index=index, reason=reason) for index, reason in found.refused]
-    first = reasons[0]
-    return problem(
-        422, "invalid", f"events.{first.index}.{first.reason}", accepted=accepted, refused=reasons[:100]
-    )
+    return answer("events", accepted, found.refused)
 
 
 def _count(outcome: str, n: int) -> None:

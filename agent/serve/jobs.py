@@ -1,7 +1,7 @@
-"""What waits for the compute thread: live requests first, then refreshes, then pools.
+"""What waits for the compute thread: live requests first, then the other lines in their order.
 
-Guarantees a bound on each kind, and that a batch is of one version. A live request that does not fit is
-refused; of the others the oldest gives way, for nobody waits for them.
+Guarantees a bound on each of these lines, and that a batch is of one version. A live request that does not
+fit is refused; of the others the oldest gives way, for nobody waits for them.
 """
 
 import asyncio
@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from agent.errors import Transient
-from agent.serve.asking import Kind, RewriteAsk
+from agent.serve.asking import Kind, Line, Name, RewriteAsk
 from feedback.records import Rewrite
 
 MOST_LIVE = 256
 MOST_BACKGROUND = 128
 GATHER_S = 0.005
 """How long the first live request waits for company."""
-Name = tuple[int, str]
-"""Version and query."""
-POOL_BATCH = 1  # the compute thread is not interrupted: a live request waits for one query's samples at most
+KINDS = {line: Kind.REFRESH if line in (Line.TOLD, Line.AHEAD) else Kind[line.name] for line in Line}
+SINGLY = (Line.POOL, Line.AHEAD)
+"""The compute thread is not interrupted: a live request waits for one query's samples, or words, at most."""
 
 
 def _answer_to_come() -> asyncio.Future[Rewrite]:
@@ -42,7 +42,7 @@ class Jobs:
 
     def __init__(self, batch: int) -> None:
         self._batch = batch
-        self._waiting: dict[Kind, OrderedDict[Name, list[Job]]] = {kind: OrderedDict() for kind in Kind}
+        self._waiting: dict[Line, OrderedDict[Name, list[Job]]] = {line: OrderedDict() for line in Line}
         self._arrived = asyncio.Event()
 
     def put(self, ask: RewriteAsk) -> Job:
@@ -51,10 +51,10 @@ class Jobs:
         Raises:
             Transient: too many live requests wait.
         """
-        waiting = self._waiting[ask.kind]
-        name = (ask.version, ask.query)
+        waiting = self._waiting[ask.line]
+        name = ask.name
         if name not in waiting:
-            self._make_room(ask.kind)
+            self._make_room(ask.line)
         job = Job(ask=ask)
         waiting.setdefault(name, []).append(job)
         self._arrived.set()
@@ -68,20 +68,20 @@ class Jobs:
         while not any(self._waiting.values()):
             self._arrived.clear()
             await self._arrived.wait()
-        if self._waiting[Kind.LIVE]:
+        if self._waiting[Line.LIVE]:
             await asyncio.sleep(GATHER_S)
-        kind = next(kind for kind in Kind if self._waiting[kind])
-        waiting = self._waiting[kind]
-        most = POOL_BATCH if kind is Kind.POOL else self._batch
-        first, _ = next(iter(waiting))
+        line = next(line for line in Line if self._waiting[line])
+        waiting = self._waiting[line]
+        most = 1 if line in SINGLY else self._batch
+        first, *_ = next(iter(waiting))
         names = islice((name for name in waiting if name[0] == first), most)
-        return kind, [waiting.pop(name) for name in list(names)]
+        return KINDS[line], [waiting.pop(name) for name in list(names)]
 
-    def _make_room(self, kind: Kind) -> None:
-        waiting = self._waiting[kind]
-        if kind is Kind.LIVE and len(waiting) >= MOST_LIVE:
+    def _make_room(self, line: Line) -> None:
+        waiting = self._waiting[line]
+        if line is Line.LIVE and len(waiting) >= MOST_LIVE:
             raise Transient("too many rewrites wait")
-        if kind is not Kind.LIVE and len(waiting) >= MOST_BACKGROUND:
+        if line is not Line.LIVE and len(waiting) >= MOST_BACKGROUND:
             for job in waiting.popitem(last=False)[1]:
                 if not job.answer.done():
                     job.answer.set_exception(Transient("newer requests took its place"))

@@ -4,7 +4,6 @@ Guarantees that a search never waits for it: while Redis is away the last copy g
 """
 
 import asyncio
-import contextlib
 from dataclasses import dataclass
 
 import msgspec
@@ -12,13 +11,15 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from agent.policy.call import UNSPLIT
 from agent.serve.metrics import KNOWN_SEQ, REFRESH_FAILURES
+from feedback.delivery.streams import FIELD
 from feedback.errors import Corrupt, FeedbackError
-from feedback.evidence import of_field, query_field
+from feedback.evidence.neighbours import VerifiedIndex
+from feedback.evidence.reading import of_field, query_field
 from feedback.keys import Keys
-from feedback.neighbours import VerifiedIndex
+from feedback.periodic import rest
 from feedback.records import Verified
-from feedback.streams import FIELD
 from feedback.version_records import Standing, Trial
 
 log = structlog.get_logger(__name__)
@@ -40,6 +41,8 @@ class Known:
 
     def __init__(self, redis: Redis, keys: Keys, index: VerifiedIndex) -> None:
         self.index = index
+        self.is_read = False
+        """Whether all below was read at least once."""
         self.stable_version = 0
         self.policy_gain = 0.0
         """Of the serving version over raw at least (95 %), on the gate's held-back queries; 0 if unknown."""
@@ -66,9 +69,9 @@ class Known:
         self._suspended[name] = verdict.seq
         self._untold.add(name)
 
-    def is_suspended(self, query: str) -> bool:
+    def is_suspended(self, query: str, segment: str = UNSPLIT) -> bool:
         """Tell whether the query's verdict of now is suspended."""
-        verdict = self.index.get(query)
+        verdict = self.index.get(query, segment)
         if verdict is None or not self._suspended:
             return False
         return self._suspended.get(query_field(verdict.segment, verdict.query)) == verdict.seq
@@ -77,6 +80,7 @@ class Known:
         """Read what changed and tell what was suspended; raises what Redis raises."""
         await self.index.refresh(self._redis, self._keys)
         await self._follow_release()
+        self.is_read = True
         KNOWN_SEQ.set(self.index.seq)
         await self._tell()  # last: a full Redis takes no writes and still answers
 
@@ -143,7 +147,6 @@ class Known:
             except (RedisError, OSError, FeedbackError, ValueError) as error:
                 REFRESH_FAILURES.inc()
                 if follows:
-                    log.warning("verdicts.not_followed", error=str(error)[:200])
+                    log.warning("verdicts.not_followed", error=error)
                 follows = False
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), poll_s)
+            await rest(stop, poll_s)

@@ -8,7 +8,8 @@ form and the limits of a rewrite are `agent.policy.plan`'s business.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from feedback.neighbours import Neighbour, VerifiedIndex
+from agent.policy.call import UNSPLIT
+from feedback.evidence.neighbours import Neighbour, VerifiedIndex
 from feedback.records import CachedRewrite, Rewrite, Rung, Verified
 from feedback.text import normalise
 
@@ -42,6 +43,7 @@ def choose(
     *,
     lent: str = "",
     neighbours: int = 4,
+    segment: str = UNSPLIT,
 ) -> Decision:
     """Return the highest rung that has an answer for the query; ``neighbours`` go to the policy's prompt.
 
@@ -51,12 +53,12 @@ def choose(
     `from_policy`.
     """
     query = normalise(query)
-    own = index.get(query)
+    own = index.get(query, segment)
     if own is not None and own.settled:
         return _verified(own)
     if lent:
         return Decision(rung=Rung.NEAREST, text=lent, source="nearest")
-    prompted = tuple(index.nearest(query, k=neighbours))
+    prompted = tuple(index.nearest(query, k=neighbours, segment=segment))
     if cached is not None:
         return from_policy(cached.rewrite, "cache", neighbours=prompted)
     return Decision(rung=Rung.RAW, source="raw:unknown", neighbours=prompted, ask_policy=True)

@@ -17,7 +17,7 @@ from agent.policy.plan import Plan
 from agent.retrieval.results import Results
 from agent.serve.metrics import UNLENT
 from agent.settings import Settings
-from feedback.neighbours import VerifiedIndex
+from feedback.evidence.neighbours import VerifiedIndex
 from feedback.text import normalise
 
 REMEMBERED = 20_000
@@ -98,7 +98,8 @@ class Lender:
         about, text, purpose = what
         asked = (about.query, text, purpose)
         before, found, found_at_ms = self._found.get(asked, (None, "", 0))
-        if before == about.digest and now_ms - found_at_ms <= self._settings.serve.lists_max_age_s * 1000:
+        max_age_ms = self._settings.serve.lists_max_age_s * 1000
+        if before == about.digest and 0 <= now_ms - found_at_ms <= max_age_ms:  # a clock may go back
             self._found.move_to_end(asked)
             return found
         if within_s is None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from agent.policy.call import DEFAULT_CALL, TemplateCall
 from agent.policy.plan import Plan, plan
 from agent.sections import PlanSettings
 from feedback.records import Choice, Draw
@@ -27,6 +28,7 @@ class Look:
     user_query: str
     size: int
     now_ms: int
+    call: TemplateCall = DEFAULT_CALL
 
 
 class Lists:
@@ -65,11 +67,11 @@ class Lists:
     def _plans(self, draw: Draw, look: Look) -> list[Plan]:
         """Return the raw query's plan, then that of each choice."""
         texts = ("", *(choice.text for choice in draw.choices))
-        return [plan(look.user_query, text, self._settings) for text in texts]
+        return [plan(look.user_query, text, self._settings, look.call) for text in texts]
 
     def _top(self, one: Plan, look: Look) -> Top | None:
         top, found_at_ms = self._found.get((one, _depth(look)), (None, 0))
-        return top if look.now_ms - found_at_ms <= self._max_age_ms else None
+        return top if 0 <= look.now_ms - found_at_ms <= self._max_age_ms else None  # a clock may go back
 
 
 def _depth(look: Look) -> int:

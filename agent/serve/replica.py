@@ -1,6 +1,7 @@
 """A rewriter with everything around it: Redis, the watcher of weights, the list of revoked versions.
 
-Guarantees that it ends as a whole: a loop that dies ends the others, and `check` says so.
+Guarantees that it ends as a whole: a loop that dies ends the others, and `check` says so, as it does of a
+model that does not come back.
 """
 
 import asyncio
@@ -9,26 +10,20 @@ import contextlib
 from redis.exceptions import RedisError
 
 from agent.errors import Transient
-from agent.sections import PolicySettings
+from agent.policy.engine import load_engine
 from agent.serve.asking import RewriteAsk
 from agent.serve.cache import RewriteCache
-from agent.serve.rewriter import Rewriter, Writes
+from agent.serve.metrics import WEIGHTS_FAILURES
+from agent.serve.replica_metrics import publish_metrics
+from agent.serve.rewriter import Rewriter
 from agent.serve.vitals import publish
 from agent.settings import Settings
 from agent.weights.registry import Registry
 from agent.weights.store import AdapterStore
 from agent.weights.watcher import Watcher
+from feedback.periodic import rest
 from feedback.records import Rewrite
 from feedback.stores import connect
-
-
-def load_policy(settings: PolicySettings) -> Writes:
-    """Load the language model; in the compute thread, for it takes seconds."""
-    # torch, which the gateway's process never needs
-    from agent.policy.model import Policy  # noqa: PLC0415
-    from agent.policy.slots import Slots  # noqa: PLC0415
-
-    return Slots(Policy.load(settings))
 
 
 class RewriterReplica:
@@ -39,7 +34,7 @@ class RewriterReplica:
         self._state = connect(settings.redis.state_url, settings.redis.timeout_s)
         self._cached = connect(settings.redis.cache_url or settings.redis.state_url, settings.redis.timeout_s)
         cache = RewriteCache(self._cached, settings.keys, ttl_s=settings.serve.cache_ttl_s)
-        self.rewriter = Rewriter(settings, cache, lambda: load_policy(settings.policy))
+        self.rewriter = Rewriter(settings, cache, lambda: load_engine(settings))
         self._registry = Registry(self._state, settings.keys)
         self._said: dict[str, str] = {}
         self._stop = asyncio.Event()
@@ -58,7 +53,9 @@ class RewriterReplica:
         await self._cached.aclose()
 
     def check(self) -> None:
-        """Raise Transient where the work has died; its replica is to be replaced."""
+        """Raise Transient where the work has died or is stuck; its replica is to be replaced."""
+        if self.rewriter.is_stuck():
+            raise Transient("the model has not come back from a batch")
         if self._work is not None and self._work.done() and not self._stop.is_set():
             error = None if self._work.cancelled() else self._work.exception()
             raise Transient(f"the rewriter has died: {error!r}")
@@ -82,14 +79,15 @@ class RewriterReplica:
             group.create_task(watcher.run(stop))
             group.create_task(self._follow_revoked(watcher))
             group.create_task(publish(self._state, settings.keys, "rewriter", self._said, stop))
+            group.create_task(publish_metrics(self._state, settings.keys, stop))
 
     async def _follow_revoked(self, watcher: Watcher) -> None:
         while not self._stop.is_set():
             self._said["version"] = str(self.rewriter.version)
             self._said["canary"] = str(self.rewriter.canary)
             self._said["weights_failures"] = str(watcher.failures)
+            WEIGHTS_FAILURES.set(watcher.failures)
             # the watcher tells of an outage; the last list holds
             with contextlib.suppress(RedisError, OSError, ValueError):
                 self.rewriter.revoke(frozenset(await self._registry.revoked()))
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stop.wait(), self._settings.serve.poll_s)
+            await rest(self._stop, self._settings.serve.poll_s)

@@ -6,59 +6,31 @@ the cache, waited for or not. Only the compute thread touches the model.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
+import time
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import structlog
 
 from agent.errors import BadWeights, NotHeld, Transient
+from agent.logs import told
+from agent.policy.engine import Engine
+from agent.policy.plan import is_text
 from agent.policy.prompt import PROMPT_VERSION, Prompt, same_ground
 from agent.serve.asking import Kind, RewriteAsk
 from agent.serve.cache import RewriteCache
 from agent.serve.jobs import Job, Jobs
-from agent.serve.metrics import CANARY, REWRITE_SECONDS, REWRITES, VERSION, VITALS
+from agent.serve.metrics import REWRITE_SECONDS, REWRITES, VERSION, VITALS
 from agent.settings import Settings
 from feedback.clock import Clock, wall_clock
 from feedback.records import CachedRewrite, Rewrite, SamplePool
 from feedback.version_records import Manifest
 
 log = structlog.get_logger(__name__)
-
-
-class Writes(Protocol):
-    """The policy, as `agent.policy.slots.Slots`."""
-
-    @property
-    def version(self) -> int:
-        """Of the slot in use."""
-        ...
-
-    @property
-    def base_model(self) -> str:
-        """What the adapters stand on."""
-        ...
-
-    def sample(
-        self, prompts: Sequence[Prompt], *, n: int, seed: int | None = None, greedy: bool = False
-    ) -> list[list[Rewrite]]:
-        """Return n rewrites for each prompt."""
-        ...
-
-    def hold(self, state: Mapping[str, Any], version: int) -> None:
-        """Take an adapter into a slot; raises BadWeights."""
-        ...
-
-    def keep(self, versions: AbstractSet[int]) -> None:
-        """Let go of all slots but these."""
-        ...
-
-    def use(self, version: int) -> None:
-        """Write with this version from now on; raises Transient where no slot holds it."""
-        ...
+STUCK_S = 60.0
 
 
 class Rewriter:
@@ -68,7 +40,7 @@ class Rewriter:
         self,
         settings: Settings,
         cache: RewriteCache,
-        load: Callable[[], Writes],
+        load: Callable[[], Engine],
         *,
         clock: Clock = wall_clock,
     ) -> None:
@@ -78,12 +50,17 @@ class Rewriter:
         self._clock = clock
         self._jobs = Jobs(settings.serve.batch)
         self._compute = ThreadPoolExecutor(1, thread_name_prefix="compute")
-        self._policy: Writes | None = None
+        self._policy: Engine | None = None
         self._loading = asyncio.Lock()
+        self._making_since_s: float | None = None
         self._stable = 0
         self._held: frozenset[int] = frozenset({0})
         self._revoked: frozenset[int] = frozenset()
         self._fills: set[asyncio.Task[None]] = set()
+        for kind in Kind:  # there at 0 before it happened, in a replica alone
+            REWRITES.labels(kind=kind.value)
+            REWRITE_SECONDS.labels(kind=kind.value)
+        self._say()
 
     @property
     def version(self) -> int:
@@ -98,6 +75,11 @@ class Rewriter:
     async def ready(self) -> bool:
         """Tell whether the model is there."""
         return self._policy is not None
+
+    def is_stuck(self) -> bool:
+        """Tell whether the batch in hand has taken longer than any does: the thread will not come back."""
+        since_s = self._making_since_s
+        return since_s is not None and time.monotonic() - since_s > STUCK_S
 
     async def rewrite(self, ask: RewriteAsk) -> Rewrite:
         """Return the greedy rewrite of a query; of a pool's request, one of its samples.
@@ -126,8 +108,11 @@ class Rewriter:
         policy = await self._loaded()
         self._stable, self._held = stable, held
         await self._in_compute(policy.keep, held)
-        VERSION.set(stable)
-        CANARY.set(self.canary)
+        self._say()
+
+    def _say(self) -> None:
+        VERSION.labels(slot="stable").set(self.version)
+        VERSION.labels(slot="canary").set(self.canary)
 
     def revoke(self, versions: frozenset[int]) -> None:
         """Let these versions answer no more."""
@@ -149,8 +134,10 @@ class Rewriter:
             stopped.cancel()
             await asyncio.gather(*self._fills, return_exceptions=True)
             self._compute.shutdown(wait=False, cancel_futures=True)
+            if self._policy is not None:
+                self._policy.close()
 
-    async def _loaded(self) -> Writes:
+    async def _loaded(self) -> Engine:
         async with self._loading:
             if self._policy is None:
                 self._policy = await self._in_compute(self._load)
@@ -161,11 +148,13 @@ class Rewriter:
         """Make one batch; whatever the model does wrong is this batch's failure alone."""
         asks = [jobs[0].ask for jobs in batch]
         made = asyncio.ensure_future(self._in_compute(self._make, kind, asks))
+        self._making_since_s = time.monotonic()
         await asyncio.wait({made})
+        self._making_since_s = None
         error = made.exception()
         if error is not None:
-            log.error("rewrite.batch_failed", kind=kind.value, error=repr(error)[:300])
-            _fail(batch, f"the model failed: {error!r}"[:300])
+            log.error("rewrite.batch_failed", kind=kind.value, error=error)
+            _fail(batch, f"the model failed: {told(error)}")
             return
         groups: list[list[Rewrite]] = made.result()
         REWRITES.labels(kind=kind.value).inc(len(groups))
@@ -177,6 +166,9 @@ class Rewriter:
         if group[0].version in self._revoked:
             _fail([jobs], f"version {group[0].version} was revoked")
             return
+        if not all(is_text(one.text) for one in group):
+            _fail([jobs], "the model wrote what is no text")
+            return
         for job in jobs:
             if not job.answer.done():
                 job.answer.set_result(group[0])
@@ -186,11 +178,12 @@ class Rewriter:
 
     async def _fill(self, kind: Kind, ask: RewriteAsk, group: list[Rewrite]) -> None:
         if kind is Kind.POOL:
-            await self._cache.put_pool(ask.query, self._pool(ask, group))
+            await self._cache.put_pool(ask.query, self._pool(ask, group), ask.call)
             return
         cached = CachedRewrite(rewrite=group[0], neighbours_seq=ask.neighbours_seq)
-        await self._cache.put(ask.query, cached, ask.version)
-        if self._settings.serve.pool_samples and not ask.version:
+        await self._cache.put(ask.query, cached, ask.version, ask.call, ask.history)
+        wants_pool = not (ask.version or ask.history or ask.ahead)  # none before somebody searches
+        if self._settings.serve.pool_samples and wants_pool:
             self._jobs.put(replace(ask, kind=Kind.POOL))
 
     def _refuse_not_held(self, version: int) -> None:
@@ -211,7 +204,9 @@ class Rewriter:
         """Run in the compute thread."""
         assert self._policy is not None  # noqa: S101 - the loop begins once it is loaded
         self._policy.use(asks[0].version or self._stable)
-        prompts = [Prompt(query=ask.query, examples=ask.examples, form=ask.form) for ask in asks]
+        prompts = [
+            Prompt(query=ask.query, examples=ask.examples, form=ask.form, history=ask.history) for ask in asks
+        ]
         pool = kind is Kind.POOL
         with REWRITE_SECONDS.labels(kind=kind.value).time():
             groups = self._policy.sample(

@@ -38,8 +38,9 @@ UserQuery = Annotated[
     AfterValidator(_a_query),
     Field(description="1 to 512 characters; control characters count as spaces"),
 ]
-Identifier = Annotated[str, StringConstraints(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
-OptionalIdentifier = Annotated[str, StringConstraints(max_length=128, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Identifier = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
+OptionalIdentifier = Annotated[str, StringConstraints(max_length=100, pattern=r"^[^\x00-\x1f\x7f]*$")]
+TemplateName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,39}$")]
 WaitS = Annotated[float | None, Field(gt=0, le=MAX_WAIT_S, description="Seconds to wait for a live rewrite")]
 
 
@@ -62,26 +63,54 @@ class SearchRequest(Request):
 
     user_query: UserQuery
     client_id: Identifier
-    """Who searches, pseudonymous and lasting: it decides the arm."""
+    """Who searches, lasting: it decides the arm. Kept as a MAC alone. A client_token of ours will do, too."""
     session_id: OptionalIdentifier = ""
     size: int = Field(10, ge=1, le=100, strict=True)
     offset: int = Field(0, ge=0, le=9_900, strict=True)
+    template: TemplateName = "default"
+    """Of the shop's search templates (`opensearch.templates`)."""
+    params: dict[str, Any] = {}
+    """Its parameters, such as filters; those that are not named have the template's own values."""
     purpose: str = Field("search", pattern=r"^[a-z][a-z_-]{0,31}$")
-    """Only ``search`` is shown to people and teaches; any other is answered by the stable ladder."""
+    """Only ``search`` is shown to people and teaches; any other is answered by the stable ladder, in few
+    places: 503 where none comes free. Of names other than ours 16 are counted apart, more as ``other``."""
+    deadline_s: WaitS = None
+    application: OptionalIdentifier = ""
+    query_id: OptionalIdentifier = ""
+    """Of the first page, with an ``offset``: then the page follows the first one's plan. A first page makes
+    its own."""
+
+
+class RewriteRequest(Request):
+    """A query to be rewritten, not searched: the shop does, and tells /queries what it showed."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"user_query": "couch for a small room", "client_id": "c-81f0", "size": 24}]
+        }
+    )
+
+    user_query: UserQuery
+    client_id: OptionalIdentifier = ""
+    """Who searches: it decides the arm. Without it the page cannot be reported."""
+    session_id: OptionalIdentifier = ""
+    size: int = Field(10, ge=1, le=100, strict=True)
+    """Objects of the first page, as the shop shows it."""
+    template: TemplateName = "default"
+    """Of the shop's search templates: the clause is made for it."""
+    params: dict[str, Any] = {}
+    """Its parameters."""
     deadline_s: WaitS = None
     application: OptionalIdentifier = ""
 
 
-class RewriteRequest(Request):
-    """A query to be rewritten and not searched."""
+class Answer(BaseModel):
+    """What a request is answered with."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"user_query": "couch for a small room"}]})
-
-    user_query: UserQuery
-    deadline_s: WaitS = None
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
 
-class Hit(BaseModel):
+class Hit(Answer):
     """One object of a page."""
 
     object_id: str
@@ -89,9 +118,11 @@ class Hit(BaseModel):
     """From 1, over all pages."""
     score: float
     document: dict[str, Any]
+    extra: dict[str, Any] = {}
+    """``highlight``, ``inner_hits`` and ``fields``, where the template asks for them."""
 
 
-class RewriteResponse(BaseModel):
+class RewriteResponse(Answer):
     """What would be searched, and why."""
 
     user_query: str
@@ -102,30 +133,36 @@ class RewriteResponse(BaseModel):
     form: str
     rung: str
     source: str
-    """``verified``, ``nearest``, ``cache``, ``model``, ``explore`` or ``raw:<why>``."""
+    """``verified``, ``nearest``, ``cache``, ``model``, ``explore``, ``again`` or ``raw:<why>``."""
     version: int
     """Of the policy that wrote the rewrite; 0 where none did, or the base model."""
     took_ms: int
+    clause: dict[str, Any] | None = None
+    """For /rewrite: what to put in the place of the template's text clause."""
+    query_id: str
+    """Send it with every event of this page, with further pages, and with what /queries is told."""
 
 
 class SearchResponse(RewriteResponse):
     """One page, what was searched, and why."""
 
-    query_id: str
-    """Send it with every event of this page."""
+    client_token: str
+    """What the shopper's browser sends as client_id to /collect; good until the secret changes."""
     hits: list[Hit]
     total: int
+    aggregations: dict[str, Any] | None = None
+    """The facets, as OpenSearch gives them; null where the template has none."""
     arm: str
 
 
-class Accepted(BaseModel):
+class Accepted(Answer):
     """Events that are in the stream."""
 
     accepted: int
     """Taken, actions that do not teach included."""
 
 
-class Refusal(BaseModel):
+class Refusal(Answer):
     """Why one event was not taken."""
 
     index: int
@@ -133,7 +170,7 @@ class Refusal(BaseModel):
     reason: str
 
 
-class Problem(BaseModel):
+class Problem(Answer):
     """Why a request failed."""
 
     error: str

@@ -1,55 +1,44 @@
 """One search, from the request to the page and its impression.
 
 Guarantees that the impression names exactly the objects shown, with the raw list beside them wherever a
-rewrite shaped the page. Only OpenSearch's own failure is an error.
+rewrite shaped the page. A shopper's first page with nothing on it is tried once more, within the deadline.
+Only OpenSearch's own failure is an error, and a shopper knows it within OpenSearch's time-out and the
+deadline, however many searches a page takes.
 """
 
+import asyncio
 import contextlib
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
-from agent.errors import SearchFailed
+from agent.errors import SearchFailed, SearchRefused
+from agent.policy.call import TemplateCall, params_of
 from agent.policy.plan import Plan, plan
 from agent.retrieval.results import Results
+from agent.serve import ladder
 from agent.serve.arms import arm_of
-from agent.serve.choice import Asked, Chosen
+from agent.serve.callers import Caller
+from agent.serve.choice import Asked, Chosen, Deadline
 from agent.serve.choosing import Chooser
 from agent.serve.comparing import differ
+from agent.serve.drafting import Drafted, Drafts, Wanted
 from agent.serve.exploring import Exploration, explores
 from agent.serve.impressions import ImpressionBuffer
-from agent.serve.lists import Lists, Look
-from agent.serve.metrics import SEARCHES, STAGE_SECONDS, VITALS
-from agent.serve.pages import Page, page_of
+from agent.serve.metrics import SEARCHES, SECOND_TRIES, STAGE_SECONDS, VITALS
+from agent.serve.pages import Page, page_of, with_draft
+from agent.serve.paging import Paging, chosen_of, pin_of
+from agent.serve.raw_beside import RawBeside
 from agent.serve.schemas import RewriteRequest, RewriteResponse, SearchRequest, SearchResponse
+from agent.serve.searches import SHOPPER, within
 from agent.serve.served import Served
+from agent.serve.shadowing import Shadow
 from agent.settings import Settings
 from feedback.clock import Clock
-from feedback.interleaving import team_draft
-from feedback.records import Arm, Form, Impression, Rewrite
-
-SHOPPER = "search"
-
-
-class Searches(Protocol):
-    """The catalogue, as `agent.retrieval.catalogue.Catalogue`."""
-
-    async def search(self, plan: Plan, *, size: int = 10, offset: int = 0, purpose: str = ...) -> Results:
-        """Return one page; raises SearchFailed."""
-        ...
-
-    async def msearch(
-        self, plans: list[Plan], *, size: int = 10, purpose: str, documents: bool = False
-    ) -> list[Results]:
-        """Return the first page of each plan; raises SearchFailed."""
-        ...
-
-    async def ready(self) -> bool:
-        """Tell whether it answers."""
-        ...
+from feedback.records import Arm, Form, Impression, Pinned, Rewrite, Would
 
 
 class Searcher:
@@ -59,139 +48,390 @@ class Searcher:
         self,
         settings: Settings,
         *,
-        catalogue: Searches,
         chooser: Chooser,
         impressions: ImpressionBuffer,
+        paging: Paging,
         exploration: Exploration,
         clock: Clock,
     ) -> None:
         self._settings = settings
-        self._keys = settings.keys
-        self._catalogue = catalogue
+        self._catalogue = paging.catalogue
         self._chooser = chooser
         self._impressions = impressions
         self._exploration = exploration
         self._clock = clock
         self.served = Served()
-        self._lists = Lists(settings.plan, max_age_s=settings.serve.lists_max_age_s)
+        self.shadow = Shadow(chooser)
+        self.paging = paging
+        self.drafts = Drafts(settings.plan, max_age_s=settings.serve.lists_max_age_s)
 
-    async def search(self, request: SearchRequest) -> SearchResponse:
-        """Return one page; raises SearchFailed."""
+    async def search(self, request: SearchRequest, caller: Caller) -> SearchResponse:
+        """Return one page; raises SearchFailed, or Refused where the template or its parameters are wrong.
+
+        Args:
+            request: under pseudonyms, as `agent.serve.callers` gives it.
+            caller: whose it is.
+        """
         began_s = time.monotonic()
-        with _timed("choose"):
-            asked = await self._asked(request)
-            chosen = await self._chooser.choose(asked)
-        query_id = self._keys.new_query_id(request.user_query)
-        with _timed("search"):
-            chosen, page = await self._page(request, asked, chosen, query_id)
-        if asked.teaches and asked.first_page:
-            self._impressions.put(self._impression(request, asked, chosen, page, query_id))
-        _count(request, asked, chosen)
+        pages_on = request.offset > 0 and bool(request.query_id)
+        own = caller.query_id == request.query_id
+        plainly = self._plainly(request)
+        pinned = await self.paging.pinned(request, plainly.call, own=own) if pages_on else None
+        if pinned is not None:
+            asked = replace(plainly, arm=pinned.arm)
+            with _timed("search"):
+                page = await within(self._limit_s(request), self.paging.page(request, pinned, asked.call))
+            chosen = chosen_of(pinned, asked.call)
+            self._count(asked, chosen, began_s=began_s)
+            return self._answer(request, asked, chosen, page, (caller, began_s))
+        until = Deadline.after(request.deadline_s or self._settings.serve.deadline_s)
+        async with contextlib.aclosing(self._raw_beside(request, plainly)) as beside:
+            with _timed("choose"):
+                asked = plainly if pages_on or not plainly.teaches else await self._in_arm(plainly)
+                chosen = await self._chooser.choose(replace(asked, before_wait=beside.begin))
+            with _timed("search"):
+                searching = self._some_page(request, asked, chosen, caller.query_id, beside)
+                chosen, page = await within(self._limit_s(request), searching)
+        # Whatever a second try makes of it: a version whose pages are empty is to be braked all the same.
         self.served.count(asked.arm, chosen, is_empty=not page.object_ids)
-        STAGE_SECONDS.labels(stage="whole").observe(time.monotonic() - began_s)
-        return SearchResponse(
-            **_said(request.user_query, chosen, began_s),
-            query_id=query_id,
-            hits=page.hits(request.offset),
-            total=page.total,
-            arm=asked.arm.value,
-        )
+        is_seen = asked.first_page and asked.purpose == SHOPPER
+        if not page.object_ids and is_seen and not page.trial:
+            chosen, page = await self._second_try(request, asked, chosen, page, until)
+        if asked.teaches and asked.first_page:
+            self.paging.pin(request, asked, chosen, page, caller.query_id)
+            self._write(asked, self._impression(request, asked, chosen, page, caller))
+        self._count(asked, chosen, began_s=began_s)
+        return self._answer(request, asked, chosen, page, (caller, began_s))
 
-    async def rewrite(self, request: RewriteRequest) -> RewriteResponse:
-        """Return what the stable ladder would search with."""
+    async def rewrite(self, request: RewriteRequest, caller: Caller) -> RewriteResponse:
+        """Return what to search with; for a client in its arm, so that the shop can report the page.
+
+        Args: as of `search`.
+        """
         began_s = time.monotonic()
-        asked = Asked(user_query=request.user_query, wait_s=request.deadline_s, now_ms=self._clock())
-        chosen = await self._chooser.choose(asked)
-        return RewriteResponse(**_said(request.user_query, chosen, began_s))
+        asked, chosen = await self.decided(request, self._call(request), caller)
+        if asked.arm is Arm.SHADOW and asked.teaches:
+            self._would_report(asked, pin_of(request, asked, chosen, caller.query_id))
+        self.served.count(asked.arm, chosen, is_empty=False)  # what its page lacks shows in its clicks
+        VITALS["live"] += 1  # its search is made by the shop
+        said = _said(request.user_query, chosen, began_s)
+        clause = self._catalogue.templates.clause(chosen.plan)
+        return RewriteResponse(**said, clause=clause, query_id=caller.query_id)
 
-    async def _asked(self, request: SearchRequest) -> Asked:
+    async def decided(
+        self,
+        request: RewriteRequest,
+        call: TemplateCall,
+        caller: Caller,
+        *,
+        first_page: bool = True,
+        again: str = "",
+        tries: bool = False,
+    ) -> tuple[Asked, Chosen]:
+        """Return what a search gets that somebody else makes, in the client's arm.
+
+        A further page that names its first one (``again``) follows it; a first one is remembered. Only where
+        ``tries`` says that two lists can be shown as one is anything tried out.
+        """
         asked = Asked(
             user_query=request.user_query,
             client_id=request.client_id,
+            session_id=request.session_id,
+            arm=self._arm,
+            first_page=first_page,
+            wait_s=request.deadline_s,
+            now_ms=self._clock(),
+            teaches=bool(request.client_id) and call.by_relevance,
+            call=call,
+        )
+        if not first_page and again == caller.query_id:
+            pinned = await self.paging.followed(request, call, again)
+            if pinned is not None:
+                return replace(asked, arm=pinned.arm), chosen_of(pinned, call)
+        if tries and first_page and asked.teaches:
+            asked = await self._in_arm(asked)
+        elif request.client_id:
+            asked = self._in_own_arm(asked)
+        chosen = await self._chooser.choose(asked)
+        if first_page:
+            self.paging.pins.put(pin_of(request, asked, chosen, caller.query_id))
+        return asked, chosen
+
+    def unrecognised(self) -> None:
+        """Count a search of which it is not known what the shopper wrote."""
+        chosen = Chosen(decision=ladder.raw("unrecognised"), plan=Plan(user_query=""))
+        self._count(Asked(user_query=""), chosen, began_s=None)
+
+    def refused(self, chosen: Chosen) -> Chosen:
+        """Return the shop's own query in place of a choice that OpenSearch does not take."""
+        own = Plan(user_query=chosen.plan.user_query, call=chosen.plan.call)
+        return Chosen(decision=ladder.raw("refused"), plan=own)
+
+    def record(
+        self,
+        request: RewriteRequest,
+        asked: Asked,
+        chosen: Chosen,
+        caller: Caller,
+        shown: tuple[str, ...] | Drafted | None,
+        *,
+        trial: int = 0,
+    ) -> None:
+        """Count a search that somebody else made, and write down its page where it teaches.
+
+        ``shown``: its objects, or the draft that they are; None: nothing is known of the page. ``trial``: see
+        Impression.
+        """
+        object_ids = shown.object_ids if isinstance(shown, Drafted) else shown
+        self.served.count(asked.arm, chosen, is_empty=object_ids == ())
+        self._count(asked, chosen, began_s=None)
+        if object_ids is None or not (asked.teaches and asked.first_page):
+            return
+        raw_ids = object_ids if chosen.plan.is_raw else ()
+        page = Page(
+            object_ids=object_ids,
+            scores={},
+            documents={},
+            extras={},
+            total=0,
+            raw_object_ids=raw_ids,
+            trial=trial,
+        )
+        if isinstance(shown, Drafted):
+            page = with_draft(page, shown)
+            self.paging.pin(request, asked, chosen, page, caller.query_id)
+        self._write(asked, self._impression(request, asked, chosen, page, caller))
+
+    def _write(self, asked: Asked, impression: Impression) -> None:
+        """Have a page written; in shadow, with what would have been."""
+        if asked.arm is not Arm.SHADOW:
+            self._impressions.put(impression)
+            return
+
+        def put(would: Would | None) -> None:
+            self._impressions.put(msgspec.structs.replace(impression, would=would))
+
+        self.shadow.find(asked, put)
+
+    def _would_report(self, asked: Asked, pinned: Pinned) -> None:
+        """Have the shop's report of a page in shadow written with what would have been."""
+
+        def put(would: Would | None) -> None:
+            if would is not None:
+                self.paging.pins.put(msgspec.structs.replace(pinned, would=would))
+
+        self.shadow.find(asked, put)
+
+    def _count(self, asked: Asked, chosen: Chosen, *, began_s: float | None) -> None:
+        """Count a search that was answered; ``began_s`` None: not by us alone."""
+        labels = (asked.arm.value, chosen.decision.rung.value, chosen.decision.source)
+        purpose = asked.purpose if asked.purpose == SHOPPER else "other"
+        SEARCHES.labels(*labels, purpose).inc()
+        VITALS["searches"] += 1
+        VITALS["live"] += asked.purpose == SHOPPER
+        VITALS["rewritten"] += not chosen.plan.is_raw
+        VITALS[f"rung_{labels[1]}"] += 1
+        VITALS[f"source_{labels[2]}"] += 1
+        if began_s is not None:
+            STAGE_SECONDS.labels(stage="whole").observe(time.monotonic() - began_s)
+
+    def _answer(
+        self, request: SearchRequest, asked: Asked, chosen: Chosen, page: Page, made: tuple[Caller, float]
+    ) -> SearchResponse:
+        """Return the answer to a caller whose search began at a time."""
+        caller, began_s = made
+        return SearchResponse(
+            **_said(request.user_query, chosen, began_s),
+            query_id=caller.query_id,
+            client_token=caller.client_token,
+            hits=page.hits(request.offset),
+            total=page.total,
+            aggregations=page.aggregations,
+            arm=asked.arm.value,
+        )
+
+    def _plainly(self, request: SearchRequest) -> Asked:
+        """Return the search in the arm stable, or shadow; raises Refused."""
+        call = self._call(request)
+        return Asked(
+            user_query=request.user_query,
+            client_id=request.client_id,
+            session_id=request.session_id,
+            arm=self._arm,
             first_page=request.offset == 0,
-            teaches=request.purpose == SHOPPER,
+            teaches=request.purpose == SHOPPER and call.by_relevance,
+            call=call,
             wait_s=request.deadline_s,
             now_ms=self._clock(),
             purpose=request.purpose,
         )
-        return await self._in_arm(asked) if asked.teaches else asked
+
+    def _limit_s(self, request: SearchRequest) -> float | None:
+        """Return how long all the searches of a page may take; none for those that nobody waits for."""
+        return self._settings.opensearch.timeout_s if request.purpose == SHOPPER else None
+
+    def _call(self, request: SearchRequest | RewriteRequest) -> TemplateCall:
+        return self._catalogue.templates.call(request.template, request.params)
+
+    @property
+    def _arm(self) -> Arm:
+        """The arm of whoever has none of its own."""
+        return Arm.SHADOW if self._settings.serve.shadow else Arm.STABLE
+
+    def _in_own_arm(self, asked: Asked) -> Asked:
+        """Return the search in the client's arm, in which nothing is tried out."""
+        settings, on_trial = self._settings, self._chooser.on_trial
+        arm = arm_of(asked.client_id, settings.tenant, settings.serve, on_trial.trial if on_trial else None)
+        tries = arm not in (Arm.HOLDBACK, Arm.SHADOW)
+        return replace(asked, arm=arm, trial=on_trial if tries else None)
 
     async def _in_arm(self, asked: Asked) -> Asked:
         settings = self._settings
-        on_trial = self._chooser.on_trial
-        arm = arm_of(asked.client_id, settings.tenant, settings.serve, on_trial.trial if on_trial else None)
-        raw = arm is Arm.HOLDBACK
-        found = await self._exploration.chance(asked.query, counts=asked.first_page and not raw)
+        asked = self._in_own_arm(asked)
+        arm, on_trial, raw = asked.arm, asked.trial, asked.arm is Arm.HOLDBACK
+        if arm is Arm.SHADOW or not asked.call.mixes:
+            return asked
+        found = await self._exploration.chance(
+            asked.query, asked.call.segment, counts=asked.first_page and not raw
+        )
         client = f"{settings.tenant}|{asked.client_id}"
         would_explore = explores(asked.query, client, asked.now_ms, found.chance)
         if raw:
-            return replace(asked, arm=arm, aside=would_explore)
+            return replace(asked, aside=would_explore)
         if would_explore:
             arm, on_trial = Arm.EXPLORE, None
         return replace(asked, arm=arm, band=found.band, chance=found.chance, trial=on_trial)
 
+    def _raw_beside(self, request: SearchRequest, asked: Asked) -> RawBeside:
+        """Return the raw search that a shopper's may make while it waits for the model."""
+        if request.purpose != SHOPPER or not self._settings.serve.raw_beside:
+            return RawBeside(None)
+
+        async def search() -> Results:
+            raw = plan(request.user_query, "", self._settings.plan, asked.call)
+            return await self._catalogue.search(
+                raw, size=request.size, offset=request.offset, purpose=SHOPPER
+            )
+
+        return RawBeside(search)
+
+    async def _some_page(
+        self,
+        request: SearchRequest,
+        asked: Asked,
+        chosen: Chosen,
+        seed: str,
+        beside: RawBeside,
+    ) -> tuple[Chosen, Page]:
+        """Search; where OpenSearch refuses the rewritten search alone, the shop's own is answered."""
+        try:
+            return await self._page(request, asked, chosen, seed, beside)
+        except SearchRefused:
+            if chosen.plan.is_raw:
+                raise
+        return await self._page(request, asked, self.refused(chosen), seed, beside)
+
+    async def _second_try(
+        self, request: SearchRequest, asked: Asked, chosen: Chosen, page: Page, until: Deadline
+    ) -> tuple[Chosen, Page]:
+        """Return what other words of the policy find for a page with nothing on it, if they do in time."""
+        other = await self._chooser.again(asked, chosen, until)
+        if other is None:
+            return chosen, page
+        try:
+            async with asyncio.timeout(until.left_s):
+                tried, found = await self._some_page(request, asked, other, "", RawBeside(None))
+        except (TimeoutError, SearchFailed) as error:
+            SECOND_TRIES.labels(outcome="late" if isinstance(error, TimeoutError) else "failed").inc()
+            return chosen, page
+        SECOND_TRIES.labels(outcome="found" if found.object_ids else "empty").inc()
+        return (tried, found) if found.object_ids else (chosen, page)
+
     async def _page(
-        self, request: SearchRequest, asked: Asked, chosen: Chosen, seed: str
+        self, request: SearchRequest, asked: Asked, chosen: Chosen, seed: str, beside: RawBeside
     ) -> tuple[Chosen, Page]:
         """Search; beside a rewritten first page that teaches, the raw one in the same round trip.
 
         Where the pages are not those that a verdict rests on, the raw one is shown, and the choice says so.
         """
-        if chosen.draw is not None:
+        wanted = self.drafts.wanted(asked, chosen, size=request.size)
+        if wanted is not None:
             with contextlib.suppress(SearchFailed):  # of the whole round trip: the page alone may still come
-                return chosen, await self._explored(request, asked, chosen, seed)
+                return chosen, await self._explored(request, wanted, seed)
         if chosen.other is not None:
             with contextlib.suppress(SearchFailed):  # the other version's list is not worth a shopper's page
                 return chosen, await self._compared(request, chosen, chosen.other)
-        beside = request.purpose == SHOPPER and request.offset == 0 and not chosen.plan.is_raw
-        if not beside:
-            found = await self._catalogue.search(
-                chosen.plan, size=request.size, offset=request.offset, purpose=request.purpose
-            )
+        compares = asked.teaches and request.offset == 0 and not chosen.plan.is_raw
+        if not compares:
+            found = await self._one(request, chosen, beside)
             raw_ids = found.object_ids if chosen.plan.is_raw else ()
             return chosen, page_of(found.object_ids, found, raw_object_ids=raw_ids)
-        rewritten, raw = await self._catalogue.msearch(
-            [chosen.plan, self._raw(request)], size=request.size, purpose=SHOPPER, documents=True
-        )
+        rewritten, raw = await self._both(request, chosen, beside)
         both = raw.object_ids, rewritten.object_ids
-        chosen = self._chooser.checked(chosen, request.user_query, *both, size=request.size)
+        chosen = self._chooser.checked(chosen, asked, *both, size=request.size)
         shown = raw if chosen.plan.is_raw else rewritten
-        return chosen, page_of(shown.object_ids, shown, raw_object_ids=raw.object_ids)
+        page = page_of(shown.object_ids, shown, raw_object_ids=raw.object_ids)
+        return chosen, replace(page, aggregations=rewritten.aggregations)  # asked for once: of the first
 
-    async def _explored(self, request: SearchRequest, asked: Asked, chosen: Chosen, seed: str) -> Page:
+    async def _one(self, request: SearchRequest, chosen: Chosen, beside: RawBeside) -> Results:
+        """Search; what is raw may be under way."""
+        raw = await beside.found("used") if chosen.plan.is_raw else None
+        return raw or await self._catalogue.search(
+            chosen.plan, size=request.size, offset=request.offset, purpose=request.purpose
+        )
+
+    async def _both(
+        self, request: SearchRequest, chosen: Chosen, beside: RawBeside
+    ) -> tuple[Results, Results]:
+        """Return the rewritten and the raw page; in one round trip, where raw is not under way."""
+        if beside.is_begun:
+            rewritten = await self._catalogue.search(chosen.plan, size=request.size, purpose=SHOPPER)
+            with contextlib.suppress(SearchFailed):  # of a search that went before: both may come now
+                if (raw := await beside.found("compared")) is not None:
+                    return rewritten, raw
+        rewritten, raw = await self._catalogue.msearch(
+            [chosen.plan, self._raw(request, chosen)], size=request.size, purpose=SHOPPER, documents=True
+        )
+        return rewritten, raw
+
+    async def _explored(self, request: SearchRequest, wanted: Wanted, seed: str) -> Page:
         """Draft a page from raw and drawn list; look at the other choices' lists where they are not known."""
-        assert chosen.draw is not None  # noqa: S101 - the caller looked
-        look = Look(user_query=request.user_query, size=request.size, now_ms=asked.now_ms)
-        shown = (self._raw(request), chosen.plan)
-        plans = list(dict.fromkeys((*shown, *self._lists.missing(chosen.draw, look))))
+        plans = wanted.plans
         pages = await self._catalogue.msearch(plans, size=request.size, purpose=SHOPPER, documents=True)
         found = dict(zip(plans, pages, strict=True))
-        self._lists.put(((one, page.object_ids) for one, page in found.items()), look)
-        raw, drawn = (found[one] for one in shown)
-        draft = team_draft(raw.object_ids, drawn.object_ids, size=request.size, seed=seed)
-        page = page_of(draft.object_ids, raw, drawn, raw_object_ids=raw.object_ids, teams=draft.teams)
-        draw = self._lists.numbered(chosen.draw, look)
-        return replace(page, draw=draw and msgspec.structs.replace(draw, object_ids=drawn.object_ids))
+        lists = {one: page.object_ids for one, page in found.items()}
+        draft = self.drafts.drafted(wanted, lists, seed=seed)
+        page = page_of(draft.object_ids, found[wanted.raw], found[wanted.drawn], raw_object_ids=())
+        return with_draft(page, draft)
 
     async def _compared(self, request: SearchRequest, chosen: Chosen, other: Plan) -> Page:
         """Return the page, which counts for the trial where the other version's list is another."""
-        plans = list(dict.fromkeys((chosen.plan, self._raw(request), other)))
+        raw_plan = self._raw(request, chosen)
+        plans = list(dict.fromkeys((chosen.plan, raw_plan, other)))
         pages = await self._catalogue.msearch(plans, size=request.size, purpose=SHOPPER, documents=True)
         found = dict(zip(plans, pages, strict=True))
-        shown, raw = found[chosen.plan], found[self._raw(request)]
+        shown, raw = found[chosen.plan], found[raw_plan]
         page = page_of(shown.object_ids, shown, raw_object_ids=raw.object_ids)
         counts = differ(shown.object_ids, found[other].object_ids, request.size)
         return replace(page, trial=chosen.trial if counts else 0)
 
-    def _raw(self, request: SearchRequest) -> Plan:
-        return plan(request.user_query, "", self._settings.plan)
+    def _raw(self, request: SearchRequest, chosen: Chosen) -> Plan:
+        return plan(request.user_query, "", self._settings.plan, chosen.plan.call)
 
     def _impression(
-        self, request: SearchRequest, asked: Asked, chosen: Chosen, page: Page, query_id: str
+        self,
+        request: SearchRequest | RewriteRequest,
+        asked: Asked,
+        chosen: Chosen,
+        page: Page,
+        caller: Caller,
     ) -> Impression:
         return Impression(
-            query_id=query_id,
+            query_id=caller.query_id,
             tenant=self._settings.tenant,
+            segment=asked.call.segment,
+            template=asked.call.template,
+            params=params_of(asked.call.params),
             user_query=request.user_query,
             client_id=request.client_id,
             session_id=request.session_id,
@@ -209,8 +449,10 @@ class Searcher:
             chance=asked.chance,
             aside=asked.aside,
             trial=page.trial,
-            purpose=request.purpose,
+            network=caller.network,
+            purpose=asked.purpose,
             application=request.application,
+            history=chosen.history,
         )
 
 
@@ -239,16 +481,6 @@ def _searched(user_query: str, chosen: Chosen) -> str:
         return user_query
     first, second = user_query, chosen.plan.text
     return f"{second} {first}" if chosen.plan.form is Form.INSTEAD else f"{first} {second}"
-
-
-def _count(request: SearchRequest, asked: Asked, chosen: Chosen) -> None:
-    labels = (asked.arm.value, chosen.decision.rung.value, chosen.decision.source)
-    purpose = request.purpose if request.purpose == SHOPPER else "other"
-    SEARCHES.labels(*labels, purpose).inc()
-    VITALS["searches"] += 1
-    VITALS["rewritten"] += not chosen.plan.is_raw
-    VITALS[f"rung_{labels[1]}"] += 1
-    VITALS[f"source_{labels[2]}"] += 1
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 
 from agent.serve.choice import Chosen
 from feedback.keys import Keys
+from feedback.periodic import rest
 from feedback.records import Arm
 
 EVERY_S = 1.0
@@ -40,8 +41,7 @@ class Served:
     async def run(self, redis: Redis, keys: Keys, stop: asyncio.Event) -> None:
         """Write every second until told to stop, then once more."""
         while not stop.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), EVERY_S)
+            await rest(stop, EVERY_S)
             await self.flush(redis, keys)
 
     async def flush(self, redis: Redis, keys: Keys) -> None:

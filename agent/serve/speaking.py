@@ -1,14 +1,16 @@
 """The policy's rung: what one version says to a query, from the cache or live inside the deadline.
 
 Guarantees that nobody is answered with another version's words than it may be, nor with a revoked one's, and
-that whatever fails is a reason to search with the shop's own query.
+that whatever fails is a reason to search with the shop's own query. What a session asked before costs no
+answer: until there are words for it, those for the query alone stand in.
 """
 
 import asyncio
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from agent.policy.call import UNSPLIT
 from agent.policy.plan import form_of
 from agent.serve.asking import Kind, LiveRewrites, RewriteAsk
 from agent.serve.cache import RewriteCache
@@ -18,8 +20,8 @@ from agent.serve.ladder import Decision, from_policy, is_stale, raw
 from agent.serve.lender import Lender
 from agent.serve.metrics import CACHE_FAILURES
 from agent.settings import Settings
-from feedback.neighbours import Neighbour
-from feedback.records import CachedRewrite, Rewrite, Rung
+from feedback.evidence.neighbours import Neighbour
+from feedback.records import CachedRewrite, History, Rewrite, Rung
 
 T = TypeVar("T")
 
@@ -47,6 +49,8 @@ class Turn:
     near: tuple[Neighbour, ...]
     """For the prompt."""
     deadline: Deadline
+    exact: bool = False
+    """Words that were written for the query alone do not stand in for those of its history."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,12 +83,16 @@ class Speaker:
             return Look(decision=raw("revoked"))
         if not self._may_speak(side):
             return Look(decision=raw("unproven"))
-        cached = await in_time(self._cached(turn.asked.query, side), None, turn.deadline.left_s)
-        if cached is None or not (self.may_answer(cached.rewrite) and self._stands_for(side, cached.rewrite)):
+        history = turn.asked.history
+        cached = await self._kept(turn, side, history)
+        stands_in = cached is None and bool(history) and not turn.exact
+        if stands_in:
+            cached = await self._kept(turn, side, ())
+        if cached is None:
             return Look()
         return Look(
             decision=await self._held(turn, from_policy(cached.rewrite, "cache", neighbours=turn.near)),
-            is_stale=self._is_stale(turn, side, cached),
+            is_stale=stands_in or self._is_stale(turn, side, cached),
             is_own=cached.rewrite.version == side.version,
         )
 
@@ -101,21 +109,57 @@ class Speaker:
         """Ask the model and wait for nothing; what it says goes into the cache."""
         self._live.start(self._request(turn, side, kind))
 
+    async def lacks(self, turn: Turn, side: Side) -> bool:
+        """Tell whether the version may speak and has no words in Redis that it would write today.
+
+        What this process took for granted of the query is read anew.
+        """
+        if side.version in self._known.revoked or not self._may_speak(side):
+            return False
+        self._forget(turn.asked, side)
+        cached = await self._kept(turn, side, ())
+        return cached is None or self._is_stale(turn, side, cached)
+
+    def ahead(self, turn: Turn, side: Side) -> asyncio.Task[Rewrite] | None:
+        """Ask the model behind all that others wait for; None where too much is in flight already."""
+        task = self._live.start(replace(self._request(turn, side, Kind.REFRESH), ahead=True))
+        if task is not None:
+            task.add_done_callback(lambda _: self._forget(turn.asked, side))
+        return task
+
     def may_answer(self, rewrite: Rewrite) -> bool:
         """Tell whether its version is not revoked."""
         return rewrite.version not in self._known.revoked
 
-    async def _cached(self, query: str, side: Side) -> CachedRewrite | None:
+    async def _kept(self, turn: Turn, side: Side, history: History) -> CachedRewrite | None:
+        """Return the cached words that the version may say, written with this history."""
+        asked = replace(turn.asked, history=history)
+        cached = await in_time(self._cached(asked, side), None, turn.deadline.left_s)
+        if cached is None or (self.may_answer(cached.rewrite) and self._stands_for(side, cached.rewrite)):
+            return cached
+        self._forget(asked, side)  # others may have written it anew
+        return None
+
+    async def _cached(self, asked: Asked, side: Side) -> CachedRewrite | None:
         """Return what the cache holds for the version: of one that serves, also from when it was on trial."""
-        cached = await self._cache.get(query, side.asked)
+        query, call, history = asked.query, asked.call, asked.history
+        cached = await self._cache.get(query, side.asked, call, history)
         if side.is_canary or (cached is not None and cached.rewrite.version >= side.version):
             return cached
-        return await self._cache.get(query, side.version) or cached if side.version else cached
+        if not side.version:
+            return cached
+        return await self._cache.get(query, side.version, call, history) or cached
+
+    def _forget(self, asked: Asked, side: Side) -> None:
+        """Take nothing for granted of what the cache said of the version."""
+        for number in {side.asked, side.version}:
+            self._cache.forget(asked.query, number, asked.call, asked.history)
 
     async def _live_words(self, turn: Turn, side: Side) -> Decision:
         if not turn.asked.first_page:
             self.start(turn, side, Kind.LIVE)
             return raw("further_page")
+        turn.asked.before_wait()
         answer = await self._live.within(self._request(turn, side, Kind.LIVE), turn.deadline.left_s)
         if answer.rewrite is None:
             return raw(answer.why)
@@ -130,6 +174,8 @@ class Speaker:
         if said.rung is not Rung.POLICY:
             return said
         asked = turn.asked
+        if asked.call.segment != UNSPLIT:  # the clicks that could speak are those of unsplit searches
+            return said
         holds = await self._lender.holds(
             asked.query,
             said.text,
@@ -142,11 +188,13 @@ class Speaker:
     def _request(self, turn: Turn, side: Side, kind: Kind) -> RewriteAsk:
         return RewriteAsk(
             query=turn.asked.query,
-            form=form_of(turn.asked.user_query, self._settings.plan),
+            form=form_of(turn.asked.user_query, self._settings.plan, turn.asked.call),
+            call=turn.asked.call,
             examples=tuple((n.verified.query, n.verified.text) for n in turn.near),
             neighbours_seq=self._known.index.seq,
             kind=kind,
             version=side.asked,
+            history=turn.asked.history,
         )
 
     def _may_speak(self, side: Side) -> bool:

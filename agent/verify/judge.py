@@ -13,8 +13,8 @@ from agent.sections import VerifySettings
 from agent.verify.posterior import Moves, Posterior, by_rates, by_shares, lift_bound
 from agent.verify.prior import Prior
 from agent.verify.shop import Observed, Shop, actions_of
-from feedback.evidence import FOLDS, Fold
-from feedback.reward import attractiveness, moves
+from feedback.evidence.reading import FOLDS, Fold
+from feedback.evidence.reward import attractiveness, moves
 
 NOTHING = Posterior(mean=0.0, sd=0.0, p_harm=0.0)
 """Of adding nothing."""

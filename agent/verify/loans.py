@@ -17,6 +17,7 @@ from agent.errors import SearchFailed
 from agent.lending import Judged, Trial, attempt, terms_of
 from agent.lending.offers import heard
 from agent.lending.terms import SAME
+from agent.policy.call import UNSPLIT
 from agent.settings import Settings
 from agent.verify.metrics import LOAN_GAIN, LOANS_TRIED, LOANS_UNTRIED
 from agent.verify.prior import Prior
@@ -24,14 +25,14 @@ from agent.verify.searching import PURPOSE, Catalogue
 from agent.verify.shop import Shop
 from agent.verify.store import VerdictWriter
 from agent.verify.wanted import worth_of
-from feedback.candidates import CandidateReader
-from feedback.evidence import EvidenceReader, of_field
-from feedback.neighbours import Neighbour, VerifiedIndex
+from feedback.evidence.candidates import CandidateReader
+from feedback.evidence.neighbours import Neighbour, VerifiedIndex
+from feedback.evidence.reading import EvidenceReader, of_field
 from feedback.records import LendingTerms, Verified
 from feedback.text import bucket
 
 log = structlog.get_logger(__name__)
-SEGMENT = "all"
+SEGMENT = UNSPLIT
 """The only one that is served."""
 SAMPLE = 2000
 """Judged queries that are tried: those with the least hashes, so that the sample moves little."""
@@ -149,7 +150,7 @@ class Loans:
                 apart = await asyncio.gather(*(self._attempt([one]) for one in judged))
                 return list(chain.from_iterable(apart))
             LOANS_UNTRIED.inc()
-            log.warning("loans.untried", query=judged[0].query, error=str(error)[:200])
+            log.warning("loans.untried", query=judged[0].query, error=error)
             return []
 
     def _due(self) -> list[str]:

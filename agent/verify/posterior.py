@@ -14,7 +14,7 @@ from scipy.stats import beta
 
 from agent.verify.prior import Prior
 from agent.verify.shop import Actions, Elsewhere
-from feedback.evidence import Fold, ObjectEvidence
+from feedback.evidence.reading import Fold, ObjectEvidence
 
 Moves = Mapping[str, float]
 """By object_id, the discount at its new rank minus that at its old one; only what moved."""

@@ -17,7 +17,7 @@ from scipy.stats import gamma
 
 from agent.verify.rates import STRENGTHS, counts, fit_rates
 from agent.verify.shop import Observed, Shop, actions_of
-from feedback.evidence import FOLDS
+from feedback.evidence.reading import FOLDS
 
 PAGE_SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.97)
 MIN_QUERIES = 20

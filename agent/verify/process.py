@@ -11,13 +11,14 @@ from agent.errors import SearchFailed
 from agent.retrieval import Catalogue
 from agent.settings import Settings
 from agent.verify.metrics import FAILURES
-from agent.verify.store import LeaseLostError, VerdictWriter
+from agent.verify.store import LEASE_S, LeaseLostError, VerdictWriter
 from agent.verify.verifier import Judged, Verifier
-from feedback.candidates import CandidateReader
 from feedback.clock import Clock, wall_clock
 from feedback.errors import REDIS_TRANSIENT
-from feedback.evidence import EvidenceReader
+from feedback.evidence.candidates import CandidateReader
+from feedback.evidence.reading import EvidenceReader
 from feedback.keys import Keys
+from feedback.periodic import periodically, rest
 from feedback.stores import connect
 
 VITALS_TTL_S = 60
@@ -32,14 +33,17 @@ async def run(settings: Settings, stop: asyncio.Event, *, clock: Clock = wall_cl
     writer = VerdictWriter(redis, keys)
     evidence = EvidenceReader(redis, keys, settings.feedback, clock)
     try:
-        async with Catalogue(settings.opensearch) as catalogue:
+        async with Catalogue.as_guest(settings, redis) as catalogue, asyncio.TaskGroup() as tasks:
+            tasks.create_task(periodically(writer.renew, LEASE_S / 3, stop, failed="verifier.not_renewed"))
             verifier = Verifier(
                 evidence, CandidateReader(redis, keys, evidence), catalogue, writer, settings, clock
             )
+            if settings.opensearch.background_budget:
+                verifier.begin_small()
             log.info("verifier.started", index=settings.opensearch.index)
             while not stop.is_set():
                 pause_s = await _pass(verifier, redis, settings)
-                await _sleep(stop, pause_s)
+                await rest(stop, pause_s)
     finally:
         with contextlib.suppress(*REDIS_TRANSIENT):
             await writer.release()
@@ -63,7 +67,7 @@ async def _pass(verifier: Verifier, redis: Redis, settings: Settings) -> float:
         return AFTER_FAILURE_S
     if not searched:
         return AFTER_FAILURE_S
-    return 0.0 if done.n >= settings.verify.batch else settings.verify.idle_s
+    return 0.0 if done.full else settings.verify.idle_s
 
 
 async def _searched(again: Awaitable[Judged]) -> bool:
@@ -78,7 +82,7 @@ async def _searched(again: Awaitable[Judged]) -> bool:
 
 def _failed(error: Exception) -> None:
     FAILURES.labels(reason=type(error).__name__).inc()
-    log.warning("verifier.pass_failed", error=str(error))
+    log.warning("verifier.pass_failed", error=error)
 
 
 async def _tell(redis: Redis, keys: Keys, verifier: Verifier, done: Judged) -> None:
@@ -108,9 +112,3 @@ def vitals(verifier: Verifier) -> Mapping[str, str | float]:
         "loan_gain_low": verifier.terms.low,
         **refused,
     }
-
-
-async def _sleep(stop: asyncio.Event, seconds: float) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await stop.wait()

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.verify.shop import Observed, Shop
-from feedback.evidence import FOLDS, ObjectEvidence
+from feedback.evidence.reading import FOLDS, ObjectEvidence
 
 STRENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 256.0, 1024.0)
 MIN_ROWS = 30

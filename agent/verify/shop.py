@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from feedback.evidence import Fold, QueryEvidence, ShopTotals
+from feedback.evidence.reading import Fold, QueryEvidence, ShopTotals
 from feedback.settings import FeedbackSettings
 
 Actions = Mapping[str, float]

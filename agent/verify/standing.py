@@ -5,7 +5,7 @@ judged again.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import msgspec
 
@@ -68,6 +68,12 @@ class Standings:
     def put(self, name: str, standing: Standing) -> None:
         """Keep a judgement."""
         self._all[name] = standing
+
+    def withdraw(self, name: str, now_ms: int) -> None:
+        """Have nothing said for a query any more."""
+        if (one := self._all.get(name)) is not None:
+            blank = msgspec.structs.replace(one.best, text="", support=0.0, proposals=(), wanted=())
+            self._all[name] = replace(one, best=blank, judged_at_ms=now_ms)
 
     def stalest(self, served_before_ms: int, silent_before_ms: int, limit: int) -> list[str]:
         """Return queries that were judged before that time, the longest ago first, served ones by their own.

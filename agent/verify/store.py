@@ -15,11 +15,11 @@ from redis.exceptions import WatchError
 
 from agent.errors import Transient
 from agent.verify.metrics import WRITTEN
-from feedback.evidence import query_field
+from feedback.delivery.streams import FIELD
+from feedback.evidence.reading import query_field
 from feedback.keys import Keys
 from feedback.records import LendingTerms, Verified
 from feedback.stores import Lease
-from feedback.streams import FIELD
 
 LEASE_S = 30.0
 HELD = "another verifier holds the lease"
@@ -53,6 +53,10 @@ class VerdictWriter:
             self.retaken |= self._newest not in (None, newest)
             self._newest = newest
         return held
+
+    async def renew(self) -> None:
+        """Keep the lease, if it is still ours, while a pass waits for its searches."""
+        await self._lease.renew()
 
     async def release(self) -> None:
         """Let another verifier act."""

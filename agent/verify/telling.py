@@ -3,13 +3,12 @@
 from typing import Any
 
 from agent.errors import Permanent
-from agent.policy.plan import Plan, plan
-from agent.retrieval import Catalogue
+from agent.retrieval import Catalogue, judged_plan
 from agent.settings import Settings
 from agent.verify.searching import pages
 from feedback.clock import Clock, wall_clock
-from feedback.evidence import EvidenceReader
-from feedback.posterior import Belief, attractions, difference
+from feedback.evidence.posterior import Belief, attractions, difference
+from feedback.evidence.reading import EvidenceReader
 from feedback.stores import connect
 from feedback.text import normalise
 
@@ -26,13 +25,10 @@ async def tell(
     """
     if not normalise(query):
         raise Permanent("the query is empty")
-    redis = connect(settings.redis.state_url, settings.redis.timeout_s)
-    reader = EvidenceReader(redis, settings.keys, settings.feedback, clock)
-    try:
+    async with connect(settings.redis.state_url, settings.redis.timeout_s) as redis:
+        reader = EvidenceReader(redis, settings.keys, settings.feedback, clock)
         (evidence,) = await reader.read([query])
         mu = (await reader.totals()).mu
-    finally:
-        await redis.aclose()
     fold, alpha = evidence.merged(), settings.verify.prior_examinations
     known = attractions(fold, mu=mu, alpha=alpha, settings=settings.feedback)
     ordered = sorted(known.items(), key=lambda item: (-item[1].mean, item[0]))
@@ -52,7 +48,7 @@ async def tell(
 
 async def _lists(settings: Settings, query: str, rewrite: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the first page of the query and of its rewrite on the live catalogue."""
-    raw, other = Plan(user_query=normalise(query)), plan(normalise(query), rewrite, settings.plan)
+    raw, other = (judged_plan(normalise(query), text, settings) for text in ("", rewrite))
     async with Catalogue(settings.opensearch) as catalogue:
         found = await pages(catalogue, [raw, other], size=settings.verify.depth)
     return found[raw], found[other]

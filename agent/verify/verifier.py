@@ -6,24 +6,29 @@ all are judged again from time to time, since the catalogue moves without tellin
 """
 
 import asyncio
+import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from agent.policy.plan import Plan, plan
+from agent.policy.call import DEFAULT_CALL, TemplateCall
+from agent.policy.plan import Plan, form_of, plan
+from agent.retrieval import Templates
 from agent.settings import Settings
 from agent.verify.judge import Judge, Judgement, Listed, Reason
 from agent.verify.loans import Loans
-from agent.verify.metrics import JUDGED, PASS_SECONDS, SERVING
+from agent.verify.metrics import CANDIDATES, JUDGED, PASS_SECONDS, SERVING
+from agent.verify.pacing import FIRST, Pace
 from agent.verify.prior import Prior, fit
 from agent.verify.searching import Catalogue, Pages, pages_by_query
 from agent.verify.shop import Observed, Shop
 from agent.verify.standing import Standing, Standings, due
 from agent.verify.store import VerdictWriter
 from agent.verify.wanted import wanted
-from feedback.candidates import Candidate, CandidateReader, pairs
 from feedback.clock import Clock
-from feedback.evidence import EvidenceReader, Moved, QueryEvidence, of_field, query_field
+from feedback.evidence.candidates import Candidate, CandidateReader, pairs
+from feedback.evidence.reading import EvidenceReader, Moved, QueryEvidence, of_field, query_field
 from feedback.fingerprint import fingerprint
 from feedback.records import LendingTerms, Verified
 
@@ -52,6 +57,8 @@ class Judged:
     withdrawn: int = 0
     tried: int = 0
     """Loans."""
+    full: bool = False
+    """It took as many queries as a pass may: more have moved."""
 
 
 class Verifier:
@@ -71,6 +78,7 @@ class Verifier:
         self._catalogue = catalogue
         self._writer = writer
         self._settings = settings
+        self._templates = Templates(settings.opensearch)
         self._clock = clock
         self._since: dict[int, int] = {}
         self._standings = Standings()
@@ -79,6 +87,7 @@ class Verifier:
         self._shop: Shop | None = None
         """As this pass read it; None before."""
         self._told = VerdictWriter.FIRST
+        self._moved, self._again = Pace(settings.verify.batch), Pace(settings.verify.batch)
         self._sample: dict[str, Observed] = {}
         self._fitted_on = 0
         self._seen = 0
@@ -86,6 +95,10 @@ class Verifier:
         """As fitted last."""
         self.reasons: Counter[str] = Counter()
         """Queries judged so far, by how it ended."""
+
+    def begin_small(self) -> None:
+        """Let the first passes be small: searches come out of a budget of which nothing is known yet."""
+        self._moved.n = self._again.n = min(FIRST, self._settings.verify.batch)
 
     @property
     def serving(self) -> int:
@@ -105,28 +118,33 @@ class Verifier:
         if not await self._acts():
             return Judged()
         self._shop = None
+        limit = self._moved.n
         with PASS_SECONDS.time():
-            moved = await self._evidence.moved(self._since, self._settings.verify.batch)
-            done = await self._judge([(m.segment, m.query) for m in moved], growth=GROWTH)
+            moved = await self._evidence.moved(self._since, limit)
+            with _timed(self._moved, len(moved)):
+                done = await self._judge([(m.segment, m.query) for m in moved], growth=GROWTH)
         self._passed(moved)
-        return replace(done, n=len(moved), tried=await self._loans.step(self.prior, self._shop))
+        tried = await self._loans.step(self.prior, self._shop)
+        return replace(done, n=len(moved), full=len(moved) >= limit, tried=tried)
 
     async def recheck(self) -> Judged:
         """Judge again a batch of queries whose turn it is, served or not; raises as `step` does."""
         if not await self._acts():
             return Judged()
-        now_ms, limit = self._clock(), self._settings.verify.batch
+        now_ms = self._clock()
         served_ms, silent_ms = now_ms - int(RECHECK_S * 1000), now_ms - int(SILENT_RECHECK_S * 1000)
-        names = self._standings.stalest(served_ms, silent_ms, limit)
-        return await self._judge([of_field(name) for name in names], growth=0.0)
+        names = self._standings.stalest(served_ms, silent_ms, self._again.n)
+        with _timed(self._again, len(names)):
+            return await self._judge([of_field(name) for name in names], growth=0.0)
 
     async def recheck_suspended(self) -> Judged:
         """Judge again the served queries whose pages the gateway saw changed; raises as `step` does."""
         if not await self._acts():
             return Judged()
-        told, names = await self._writer.suspended(self._told, self._settings.verify.batch)
+        told, names = await self._writer.suspended(self._told, self._again.n)
         served = [of_field(name) for name in names if self._standings.serves(name)]
-        done = await self._judge(served, growth=0.0)
+        with _timed(self._again, len(served)):
+            done = await self._judge(served, growth=0.0)
         self._told = told
         return done
 
@@ -147,9 +165,13 @@ class Verifier:
             self._since[m.partition] = max(m.seq, self._since.get(m.partition, 0))
 
     async def _judge(self, queries: Sequence[tuple[str, str]], *, growth: float) -> Judged:
-        evidence = [e for e in await self._read(queries) if self._is_due(e, growth)]
+        read = await self._read(queries)
+        gone = [e for e in read if self._call(e) is None]
+        for left in gone:  # no template makes its segment any more
+            self._standings.withdraw(_name(left), self._clock())
+        evidence = [e for e in read if self._call(e) and self._is_due(e, growth)]
         if not evidence:
-            return Judged()
+            return Judged(withdrawn=(await self._write(()))[1]) if gone else Judged()
         limit = self._settings.verify.candidates
         found = await self._candidates_of(evidence, limit)
         plans = [self._plans(e, candidates) for e, candidates in zip(evidence, found, strict=True)]
@@ -157,7 +179,8 @@ class Verifier:
         pages = await pages_by_query(self._catalogue, [list(p) for p in plans], size=depth)
         self._shop = shop = Shop(totals=await self._evidence.totals(), settings=self._settings.feedback)
         searched = [(e, p, page) for e, p, page in zip(evidence, plans, pages, strict=True) if page]
-        observed = [_observed(e, page) for e, _, page in searched]
+        CANDIDATES.inc(sum(len(p) - 1 for _, p, _ in searched))
+        observed = [Observed(evidence=e, raw_ids=page[next(iter(p))]) for e, p, page in searched]
         self._learn_prior(observed, shop)
         judge = Judge(shop=shop, prior=self.prior, settings=self._settings.verify)
         reasons: Counter[str] = Counter()
@@ -176,6 +199,10 @@ class Verifier:
     def _is_due(self, evidence: QueryEvidence, growth: float) -> bool:
         return due(self._standings.get(_name(evidence)), _amount(evidence), growth=growth)
 
+    def _call(self, evidence: QueryEvidence) -> TemplateCall | None:
+        """Return how the query is searched; None: no template makes its segment any more."""
+        return self._templates.replayed(evidence.segment)
+
     async def _candidates_of(self, evidence: Sequence[QueryEvidence], limit: int) -> list[list[Candidate]]:
         at_once = asyncio.Semaphore(CANDIDATE_READS)
 
@@ -187,10 +214,11 @@ class Verifier:
 
     def _plans(self, evidence: QueryEvidence, candidates: Sequence[Candidate]) -> dict[Plan, str]:
         """Return the plans to search, raw first, each with the text of its best supported candidate."""
-        plans = {Plan(user_query=evidence.query): ""}
+        call = self._call(evidence) or DEFAULT_CALL
+        plans = {Plan(user_query=evidence.query, call=call): ""}
         singles = [one.text for one in candidates]
         for text in (*singles, *pairs(candidates, self._settings.verify.paired)):
-            plans.setdefault(_planned(evidence.query, text, self._settings), text)
+            plans.setdefault(plan(evidence.query, text, self._settings.plan, call), text)
         return plans
 
     def _learn_prior(self, observed: Sequence[Observed], shop: Shop) -> None:
@@ -237,7 +265,7 @@ class Verifier:
             query=evidence.query,
             segment=evidence.segment,
             text=text,
-            form=plan(evidence.query, text, self._settings.plan).form,
+            form=form_of(evidence.query, self._settings.plan, self._call(evidence) or DEFAULT_CALL),
             gain=posterior.mean if listed else 0.0,
             gain_sd=posterior.sd if listed else 0.0,
             p_harm=posterior.p_harm if listed else 0.0,
@@ -266,19 +294,19 @@ class Verifier:
             JUDGED.labels(reason=reason).inc(n)
 
 
+@contextmanager
+def _timed(pace: Pace, n: int) -> Iterator[None]:
+    """Have a pace learn from how long the block took for so many queries, if it did not fail."""
+    began_s = time.monotonic()
+    yield
+    pace.took(n, time.monotonic() - began_s)
+
+
 def _proposals(observed: Observed, listed: Sequence[Listed], depth: int) -> tuple[str, ...]:
     """Return the best supported candidates that bring in objects which the query has not been shown."""
     shown = observed.evidence.merged()
     new = [one.text for one in listed if any(d not in shown for d in one.object_ids[:depth])]
     return tuple(new[:PROPOSALS])
-
-
-def _planned(query: str, text: str, settings: Settings) -> Plan:
-    return plan(query, text, settings.plan)
-
-
-def _observed(evidence: QueryEvidence, pages: Pages) -> Observed:
-    return Observed(evidence=evidence, raw_ids=pages[Plan(user_query=evidence.query)])
 
 
 def _amount(evidence: QueryEvidence) -> float:

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from agent.verify.prior import Prior
 from agent.verify.shop import Shop, actions_of
-from feedback.evidence import QueryEvidence
-from feedback.reward import attractiveness
+from feedback.evidence.reading import QueryEvidence
+from feedback.evidence.reward import attractiveness
 
 MOST = 10
 DIGITS = 2

@@ -15,14 +15,14 @@ from redis.asyncio import Redis
 from redis.exceptions import WatchError as RedisWatchError
 
 from agent.errors import Corrupt, Permanent
+from feedback.auditing import write_audit
+from feedback.delivery.streams import FIELD
 from feedback.keys import Keys
 from feedback.stores import Lease
-from feedback.streams import FIELD
 from feedback.version_records import AuditEntry, Manifest, Outcome, Pause, Standing, State, Trial
 
 T = TypeVar("T")
 Pausable = Literal["learning", "releases"]
-AUDIT_MAXLEN = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,14 +174,14 @@ class Registry:
         entry = AuditEntry(at_ms=pause.at_ms, by=pause.by, did=f"paused {what}", why=pause.why)
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.hset(self._keys.paused(), what, msgspec.json.encode(pause).decode())
-            self._log(pipe, entry)
+            write_audit(pipe, self._keys, entry)
             await pipe.execute()
 
     async def resume(self, what: Pausable, entry: AuditEntry) -> bool:
         """Let it go on; return whether it was paused."""
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.hdel(self._keys.paused(), what)
-            self._log(pipe, entry)
+            write_audit(pipe, self._keys, entry)
             dropped, _ = await pipe.execute()
         return bool(dropped)
 
@@ -253,12 +253,7 @@ class Registry:
         if move.judged is not None:
             pipe.set(keys.judged(), msgspec.json.encode(dict(move.judged)))
         if move.audit is not None:
-            self._log(pipe, move.audit)
-
-    def _log(self, pipe: Any, entry: AuditEntry) -> None:  # noqa: ANN401 - redis-py's pipeline is half typed
-        pipe.xadd(
-            self._keys.audit(), {FIELD: msgspec.json.encode(entry)}, maxlen=AUDIT_MAXLEN, approximate=False
-        )
+            write_audit(pipe, keys, move.audit)
 
     async def _write(self, watched: list[str], write: Callable[[Any], Awaitable[None]]) -> None:
         """Run one optimistic transaction until no watched key changed meanwhile."""

@@ -7,7 +7,6 @@ was on trial and then serves is not loaded anew.
 """
 
 import asyncio
-import contextlib
 import time
 from typing import Protocol
 
@@ -17,6 +16,8 @@ from redis.exceptions import RedisError
 from agent.errors import AgentError, Corrupt, Transient
 from agent.weights.registry import Registry
 from agent.weights.store import AdapterStore, State
+from feedback.errors import REDIS_TRANSIENT
+from feedback.periodic import rest
 from feedback.version_records import Manifest
 
 log = structlog.get_logger()
@@ -72,10 +73,11 @@ class Watcher:
         while not stop.is_set():
             try:
                 await self.step()
+            except REDIS_TRANSIENT as error:  # says nothing about a version
+                log.warning("weights.not_followed", error=error)
             except (AgentError, RedisError, OSError, ValueError) as error:
                 self._failed("weights.not_followed", error)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), self._poll_s)
+            await rest(stop, self._poll_s)
 
     @property
     def _answers(self) -> tuple[int, frozenset[int]]:
@@ -112,4 +114,4 @@ class Watcher:
 
     def _failed(self, event: str, error: Exception, **values: int) -> None:
         self.failures += 1
-        log.warning(event, reason=str(error)[:300], **values)
+        log.warning(event, error=error, **values)

@@ -2,8 +2,10 @@
 
 Promised, once `Eraser.erase` and `Eraser.finish` have returned:
 
-- No key, field, member, value or stream entry of the tenant holds the client's id or its digest: ledger rows,
-  entries not yet read, dead letters, pages and events that wait, explore records, sessions, dedupe ids.
+- No key, field, member, value or stream entry of the tenant holds the client's id or its digest: ledger rows
+  with what its sessions asked before, entries not yet read, dead letters, pages and events that wait, explore
+  records, sessions, its pace, its quarantine, dedupe ids, its account of clicks and purchases and what it
+  came to on pages.
 - The evidence is that of a shop where the client never was, to rounding, if the curve of ranks is the one
   that the others' rows were counted with: each field that the client's rows touched is folded again from the
   others' rows, with the curve of now. What rows older than the ledger gave cannot be told apart: it stays,
@@ -13,11 +15,14 @@ Promised, once `Eraser.erase` and `Eraser.finish` have returned:
 - Killed at any point, it is finished by running it again. Each partition changes in one transaction; a mark
   that names nobody keeps since when learning must be undone.
 
-Not promised: the counters of dropped records and the time of the newest click stay. A query that only this
-client asked stays by its words where a verdict stands on it, until the verifier withdraws that, and then as a
-name in the verifier's and the evidence's order. Dedupe ids stay unless they hold the client's id: they are
-random, and without them a repeated event would count. A session id is taken to be of one client: its session
-is forgotten whole. What arrives afterwards is new. Redis's own files keep what was until they are rewritten.
+Not promised: the counters of dropped records and of what became of orders, and the time of the newest
+click, stay. So does what a purchase gave of which the taking back alone is left in the ledger, which
+forgets days. A query that only this client asked stays by its words where a verdict stands on it, until the
+verifier withdraws that, and then as a name in the verifier's and the evidence's order. Dedupe ids stay
+unless they hold the client's id: they are random, and without them a repeated event would count; so does what
+has counted of its day with a query, under a digest of both, until it expires. A session id is taken to be of
+one client: its session is forgotten whole. What arrives afterwards is new. Redis's own files keep what was
+until they are rewritten.
 """
 
 from feedback.erasing.eraser import Eraser

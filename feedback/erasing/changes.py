@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from redis.asyncio.client import Pipeline
 
-from feedback.commit import GROUP
+from feedback.collecting.commit import GROUP
 from feedback.erasing.refold import as_stored
 from feedback.erasing.traces import Traces
 from feedback.keys import Keys
@@ -26,6 +26,8 @@ class Changes:
     """Key -> how many members its hash may hold."""
     moved: Mapping[str, bool] = field(default_factory=dict)
     """``segment|query`` of the touched queries; False: nothing is left of it, and nothing rests on it."""
+    crowds: Mapping[str, str] = field(default_factory=dict)
+    """``segment|query`` -> who else asked it; empty: nobody."""
     seq: int = 0
     """Of the partition before."""
 
@@ -34,6 +36,7 @@ def queue(pipe: Pipeline, keys: Keys, p: int, traces: Traces, changes: Changes) 
     """Put everything into a pipeline."""
     for key, values in changes.values.items():
         _write(pipe, key, values)
+    _crowds(pipe, keys, p, changes)
     _move(pipe, keys, p, changes)
     _entries(pipe, keys, p, traces)
     _pages(pipe, keys, p, traces)
@@ -45,6 +48,14 @@ def _write(pipe: Pipeline, key: str, values: Mapping[str, float]) -> None:
         pipe.hset(key, mapping=dict(some))
     for gone in _some([name for name, value in values.items() if not value]):
         pipe.hdel(key, *gone)
+
+
+def _crowds(pipe: Pipeline, keys: Keys, p: int, changes: Changes) -> None:
+    kept = [(name, crowd) for name, crowd in changes.crowds.items() if crowd]
+    for some in _some(kept):
+        pipe.hset(keys.crowds(p), mapping=dict(some))
+    for gone in _some([name for name, crowd in changes.crowds.items() if not crowd]):
+        pipe.hdel(keys.crowds(p), *gone)
 
 
 def _move(pipe: Pipeline, keys: Keys, p: int, changes: Changes) -> None:
@@ -82,6 +93,10 @@ def _pages(pipe: Pipeline, keys: Keys, p: int, traces: Traces) -> None:
         pipe.zrem(keys.exploring(p), *some)
     for ids in _some(traces.seen):
         pipe.zrem(keys.seen(p), *ids)
+    for key, objects in traces.sold.items():
+        pipe.hdel(key, *objects)
+    if traces.accounts:
+        pipe.unlink(*traces.accounts)
 
 
 def _some(many: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -2,31 +2,35 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, cast
 
 import msgspec
 from redis.asyncio import Redis
 
 from feedback.clock import Clock
+from feedback.collecting.crowding import asked
+from feedback.collecting.partition import Partition
+from feedback.delivery.stream_reading import chunks
+from feedback.delivery.streams import FIELD
 from feedback.erasing.changes import Changes, queue
 from feedback.erasing.finishing import finish, merged, unfinished
+from feedback.erasing.folding import newest_seq, nothing_folded, stored_sums
 from feedback.erasing.holding import RENEWALS, partitions_held, renewing
 from feedback.erasing.refold import Others, Sums, refolded
 from feedback.erasing.summary import Erasure, summary
 from feedback.erasing.traces import Traces, find, first_of, sessions_of
 from feedback.erasing.who import Who
-from feedback.errors import Corrupt, Transient
-from feedback.evidence import load_decay, of_field
+from feedback.errors import Transient
+from feedback.evidence.crowds import MEMBER, CrowdReader, as_stored
+from feedback.evidence.ledger import Increments, LedgerRow
+from feedback.evidence.left_out import left_out
+from feedback.evidence.reading import of_field
 from feedback.keys import Keys
-from feedback.ledger import Increments, LedgerRow
-from feedback.partition import Partition
-from feedback.ranks import RankReader
 from feedback.records import Forgetting
 from feedback.settings import FeedbackSettings
 from feedback.stores import Lease
-from feedback.stream_reading import chunks
-from feedback.streams import FIELD
 from feedback.version_records import Rewind
 
 Say = Callable[[str], None]
@@ -86,12 +90,20 @@ class Eraser:
             first = merged(await unfinished(self.redis, self.keys), first_of(found))
             if first:
                 await self.redis.set(self.keys.erasure(), msgspec.json.encode(Forgetting(first=first)))
-            await self.redis.unlink(*sessions_of(found, self.keys, who))
+            paces = (self.keys.pace(who.digest, "pages"), self.keys.pace(who.digest, "clicks"))
+            await self.redis.unlink(*sessions_of(found, self.keys, who), *paces)
             for partition in partitions:
                 if found[partition.number].any:
                     self.say(f"folding again: partition {partition.number + 1} of {len(partitions)}")
                     await self._erase(partition, found[partition.number], who, writing)
+            await self._pardon(who)
         return summary(found), first
+
+    async def _pardon(self, who: Who) -> None:
+        """Forget that the client was in quarantine: none of its rows is left."""
+        await cast("Any", self.redis.hdel(self.keys.quarantined(), who.digest))
+        for p in range(self.keys.partitions):
+            await cast("Any", self.redis.srem(self.keys.quarantined_in(p), who.digest))
 
     async def finish(self, lease: Lease, *, by: str, erased: bool) -> Rewind | None:
         """Tell the learner to go back where a row went, and write down that a client was forgotten.
@@ -119,47 +131,51 @@ class Eraser:
                     await partition.prune(key, bound)
 
     async def _changes(self, p: int, traces: Traces, who: Who) -> Changes:
-        client, empty = await self._folded(p, traces)
-        others = Others(client.hashes, empty)
+        out = await left_out(self.redis, self.keys, p)
+        client = await nothing_folded(self.redis, self.keys, self.settings, self.clock, p)
+        for row in traces.rows:
+            if row.client not in out:
+                client.add(row)
+        others, askers = Others(client), asked(traces.rows)
+        crowd: dict[str, set[str]] = {name: set() for name in askers}
         for day in traces.days:
             async for entries in chunks(self.redis, day):
-                others.add(_of_others([fields.get(FIELD.encode(), b"") for _, fields in entries], who))
-        stored = await self._stored(client.hashes)
+                stored_rows = [fields.get(FIELD.encode(), b"") for _, fields in entries]
+                rest = [row for row in _of_others(stored_rows, who) if row.client not in out]
+                others.add(rest)
+                for name, clients in asked(rest).items():
+                    if name in crowd:
+                        crowd[name] |= clients
+        stored = await stored_sums(self.redis, client.hashes)
         values = {key: refolded(stored[key], ours, others.sums[key]) for key, ours in client.hashes.items()}
         bounds = {key: bound for key, bound in client.bounds.items() if any(values[key].values())}
-        changes = Changes(values=values, bounds=bounds, seq=await self._seq(p))
-        return replace(changes, moved=await self._moved(client, values))
+        crowds = await self._crowds(p, crowd, without={who.digest, *out})
+        seq = await newest_seq(self.redis, self.keys, p)
+        moved = await self._moved(p, client, values, crowds)
+        return Changes(values=values, bounds=bounds, crowds=crowds, seq=seq, moved=moved)
 
-    async def _folded(self, p: int, traces: Traces) -> tuple[Increments, Callable[[], Increments]]:
-        decay = await load_decay(self.redis, self.keys, self.settings)
-        if decay is None:
-            raise Corrupt("the ledger has rows, and nothing says from which time on they fade")
-        curve = await RankReader(self.redis, self.keys, self.settings, self.clock).curve()
-
-        def empty() -> Increments:
-            return Increments(keys=self.keys, settings=self.settings, partition=p, decay=decay, curve=curve)
-
-        client = empty()
-        for row in traces.rows:
-            client.add(row)
-        return client, empty
-
-    async def _stored(self, hashes: Mapping[str, Sums]) -> dict[str, dict[str, float]]:
-        async with self.redis.pipeline(transaction=False) as pipe:
-            for key, fields in hashes.items():
-                pipe.hmget(key, list(fields))
-            replies = await pipe.execute()
+    async def _crowds(
+        self, p: int, others: Mapping[str, set[str]], *, without: Iterable[str]
+    ) -> dict[str, str]:
+        """Return the crowds without some clients: what was stored may hold clients older than the ledger."""
+        stored, gone = await self._asked.of(p, list(others)), {client[:MEMBER] for client in without}
         return {
-            key: {name: float(value or 0) for name, value in zip(fields, reply, strict=True)}
-            for (key, fields), reply in zip(hashes.items(), replies, strict=True)
+            name: as_stored((crowd | others[name]) - gone, self._asked.k) for name, crowd in stored.items()
         }
 
-    async def _seq(self, p: int) -> int:
-        return int(await self.redis.hget(self.keys.counts(p), "seq") or 0)
+    @property
+    def _asked(self) -> CrowdReader:
+        return CrowdReader(self.redis, self.keys, self.settings.min_clients)
 
-    async def _moved(self, client: Increments, values: Mapping[str, Sums]) -> dict[str, bool]:
-        """Return the touched queries, and whether each still has evidence or a verdict that rests on it."""
+    async def _moved(
+        self, p: int, client: Increments, values: Mapping[str, Sums], crowds: Mapping[str, str]
+    ) -> dict[str, bool]:
+        """Return the touched queries, and whether each still has evidence or a verdict that rests on it.
+
+        One that too few have asked without the client has none that anybody may hear of.
+        """
         names = list(client.moved)
+        public = await self._public(p, names, crowds)
         async with self.redis.pipeline(transaction=False) as pipe:
             for name in names:
                 segment, query = of_field(name)
@@ -172,8 +188,15 @@ class Eraser:
             segment, query = of_field(name)
             shown = values.get(self.keys.evidence(query, segment), {})
             typed = values.get(self.keys.refined(query, segment), {})
-            stays[name] = bool(judged) or _is_left(evidence, shown) or _is_left(refined, typed)
+            left = _is_left(evidence, shown) or _is_left(refined, typed)
+            stays[name] = bool(judged) or (left and name in public)
         return stays
+
+    async def _public(self, p: int, names: list[str], crowds: Mapping[str, str]) -> set[str]:
+        untouched = [name for name in names if name not in crowds]
+        stored = await self._asked.of(p, untouched)
+        now = {name: as_stored(crowd, self._asked.k) for name, crowd in stored.items()} | dict(crowds)
+        return {name for name in names if self._asked.enough(now.get(name, ""))}
 
 
 def _is_left(stored: list[bytes], values: Sums) -> bool:

@@ -7,16 +7,15 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import WatchError
 
+from feedback.auditing import write_audit
+from feedback.delivery.stream_reading import arrival
 from feedback.erasing.summary import first_ms
 from feedback.errors import Corrupt, Transient
 from feedback.keys import Keys
 from feedback.records import Forgetting
 from feedback.stores import Lease
-from feedback.stream_reading import arrival
-from feedback.streams import FIELD
 from feedback.version_records import AuditEntry, Manifest, Rewind
 
-AUDIT_MAXLEN = 10_000
 OBEYED_MS = 3_600_000
 """A version made so long after a Rewind tells that a learner has obeyed it: it looks before each step."""
 DID = "forgot a client"
@@ -56,8 +55,7 @@ async def finish(
             pipe.set(keys.rewind(), msgspec.json.encode(rewind))
             pipe.delete(keys.erasure())
         if rewind or erased:
-            entry = msgspec.json.encode(AuditEntry(at_ms=now_ms, by=by, did=DID))
-            pipe.xadd(keys.audit(), {FIELD: entry}, maxlen=AUDIT_MAXLEN, approximate=False)
+            write_audit(pipe, keys, AuditEntry(at_ms=now_ms, by=by, did=DID))
         try:
             await pipe.execute()
         except WatchError:  # the lease was renewed meanwhile, or is lost: then the next try says so

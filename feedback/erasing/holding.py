@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from feedback.collecting.partition import Partition
 from feedback.errors import REDIS_TRANSIENT, Transient
 from feedback.keys import Keys
-from feedback.partition import Partition
+from feedback.periodic import rest
 from feedback.settings import FeedbackSettings
 
 WANTED_MS = 30_000
@@ -29,10 +30,7 @@ async def renewing(renew: Callable[[], Awaitable[object]], every_s: float) -> As
     over = asyncio.Event()  # not a cancellation, which a client in the middle of a command may swallow
 
     async def again() -> None:
-        while not over.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(over.wait(), every_s)
-                return
+        while not await rest(over, every_s):
             with contextlib.suppress(*REDIS_TRANSIENT):
                 await renew()
 

@@ -6,10 +6,10 @@ fold without any older row: they are looked for only where the count of showings
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
-from feedback.evidence import EXAMINATIONS, IMPRESSIONS, TRUSTED
-from feedback.ledger import Increments, LedgerRow
+from feedback.evidence.ledger import Increments, LedgerRow
+from feedback.evidence.reading import EXAMINATIONS, IMPRESSIONS, TRUSTED
 
 ROUNDING = 1e-9
 """Of a sum, below which a difference is none."""
@@ -20,11 +20,11 @@ Sums = Mapping[str, float]
 
 
 class Others:
-    """Sums of the others' rows, of the fields that the client touched alone."""
+    """Sums of the others' rows, of the fields that the client's rows touched alone."""
 
-    def __init__(self, touched: Mapping[str, Iterable[str]], empty: Callable[[], Increments]) -> None:
-        self._touched = {key: frozenset(names) for key, names in touched.items()}
-        self._empty = empty
+    def __init__(self, client: Increments) -> None:
+        self._touched = {key: frozenset(fields) for key, fields in client.hashes.items()}
+        self._empty = client.empty
         self.sums: defaultdict[str, defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))
 
     def add(self, rows: Iterable[LedgerRow]) -> None:
@@ -48,7 +48,8 @@ def refolded(stored: Sums, client: Sums, others: Sums) -> dict[str, float]:
     """
     folded = {name: ours + others.get(name, 0.0) for name, ours in client.items()}
     older = {name: _beyond(stored.get(name, 0.0), both) for name, both in folded.items()}
-    return {name: others.get(name, 0.0) + min(rest, older[_shown(name)]) for name, rest in older.items()}
+    whole = {name: others.get(name, 0.0) + min(rest, older[_shown(name)]) for name, rest in older.items()}
+    return {name: value if value > NOTHING else 0.0 for name, value in whole.items()}  # else rounding is left
 
 
 def _beyond(stored: float, folded: float) -> float:

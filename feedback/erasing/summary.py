@@ -30,6 +30,8 @@ class Erasure:
     """Pages that still wait for clicks, and pages for which only its events wait."""
     explored: int = 0
     """Records of what it preferred."""
+    bought: int = 0
+    """Objects by page of which it is known what its purchases come to, and its account."""
     dedupe_ids: int = 0
     """That hold the client's id."""
     before_ms: int | None = None
@@ -38,7 +40,8 @@ class Erasure:
     @property
     def any(self) -> bool:
         """Whether anything is known of the client."""
-        return any((self.rows, self.unread, self.dead, self.open_pages, self.explored, self.dedupe_ids))
+        known = (self.rows, self.unread, self.dead, self.open_pages, self.explored, self.bought)
+        return any((*known, self.dedupe_ids))
 
     def as_dict(self) -> dict[str, int | None]:
         """Return the figures by name."""
@@ -48,7 +51,7 @@ class Erasure:
 def summary(found: Mapping[int, Traces]) -> Erasure:
     """Return the figures of what was found."""
     rows = [row for traces in found.values() for row in traces.rows]
-    acted = [row.action for row in rows]
+    acted = [row.action for row in rows if row.kind == "action"]
     first = [first_ms(one) for one in first_of(found).values()]
     return Erasure(
         rows=sum(len(ids) for traces in found.values() for ids in traces.row_ids.values()),
@@ -63,6 +66,7 @@ def summary(found: Mapping[int, Traces]) -> Erasure:
         dead=sum(len(traces.dead) for traces in found.values()),
         open_pages=sum(len(traces.joins) + len(traces.waiting) for traces in found.values()),
         explored=sum(len(traces.explored) for traces in found.values()),
+        bought=sum(len(t.accounts) + sum(map(len, t.sold.values())) for t in found.values()),
         dedupe_ids=sum(len(traces.seen) for traces in found.values()),
         before_ms=min(first, default=None),
     )

@@ -7,17 +7,17 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 import msgspec
 from redis.asyncio import Redis
 
-from feedback.entries import PAGE, WAITING
+from feedback.delivery.entries import PAGE, WAITING
+from feedback.delivery.stream_reading import CHUNK, arrival, chunks
+from feedback.delivery.streams import FIELD
 from feedback.erasing.who import Named, Who
+from feedback.evidence.ledger import LedgerRow
 from feedback.keys import Keys
-from feedback.ledger import LedgerRow
-from feedback.stream_reading import CHUNK, arrival, chunks
-from feedback.streams import FIELD
 
 
 @dataclass(kw_only=True)
@@ -48,12 +48,17 @@ class Traces:
     event_ids: set[str] = field(default_factory=set)
     sessions: set[str] = field(default_factory=set)
     """Session ids."""
+    sold: dict[str, list[bytes]] = field(default_factory=dict)
+    """What stands of the client's purchases: objects by key."""
+    accounts: list[str] = field(default_factory=list)
+    """Keys of the client's account, in its own partition."""
 
     @property
     def any(self) -> bool:
         """Whether there is anything to erase."""
-        lists = (self.row_ids, self.unread, self.dead, self.explored, self.joins, self.waiting, self.seen)
-        return any(map(bool, lists))
+        streams = (self.row_ids, self.unread, self.dead, self.explored)
+        hashes = (self.joins, self.waiting, self.seen, self.sold, self.accounts)
+        return any(map(bool, (*streams, *hashes)))
 
 
 async def find(redis: Redis, keys: Keys, who: Who) -> dict[int, Traces]:
@@ -63,6 +68,7 @@ async def find(redis: Redis, keys: Keys, who: Who) -> dict[int, Traces]:
         name = key.decode()
         await _ledger(redis, name, who, found[Keys.partition_in_key(name)])
     await _joins(redis, keys, who, found)
+    await _sold(redis, keys, who, found)
     for p, traces in found.items():
         await _unread(redis, keys, p, who, traces)
         await _records(redis, keys, p, who, traces)
@@ -134,6 +140,17 @@ def _waits(name: bytes, value: bytes, who: Who) -> Named | None:
     return who.owns(value) if name.startswith(WAITING) else None
 
 
+async def _sold(redis: Redis, keys: Keys, who: Who, found: Mapping[int, Traces]) -> None:
+    async for key in redis.scan_iter(match=keys.solds(), count=CHUNK):
+        stored: Any = await redis.hgetall(key)
+        ours = [object_id for object_id, said in stored.items() if who.owns(said)]
+        if ours:
+            found[Keys.partition_in_key(key.decode())].sold[key.decode()] = ours
+    account = keys.account(who.client_id)
+    if await redis.exists(account):
+        found[Keys.partition_in_key(account)].accounts.append(account)
+
+
 def _page(page: Named, traces: Traces) -> None:
     """Note a page of the client: sessions hold what pages brought, never what an event says of itself."""
     traces.pages |= {page.query_id} - {""}
@@ -142,13 +159,16 @@ def _page(page: Named, traces: Traces) -> None:
 
 async def _unread(redis: Redis, keys: Keys, p: int, who: Who, traces: Traces) -> None:
     """Find entries of the client, and others' events on its pages, which are read first."""
-    for stream in (keys.impressions(p), keys.events(p), keys.refinements(p)):
+    both = (keys, keys.importing())
+    pages = [of.impressions(p) for of in both]
+    others = [stream for of in both for stream in (of.events(p), of.refinements(p), of.links(p))]
+    for stream in (*pages, *others):
         ours: list[bytes] = []
         async for entries in chunks(redis, stream):
             for entry_id, fields in entries:
                 stored = fields.get(FIELD.encode()) or repr(fields).encode()
                 said = who.owns(stored)
-                if said and stream == keys.impressions(p):
+                if said and stream in pages:
                     _page(said, traces)
                 if said or _of_page(stored) in traces.pages:
                     traces.event_ids |= {said.event_id} if said else set()
@@ -189,7 +209,7 @@ def _literal(text: str) -> str:
 def sessions_of(found: Mapping[int, Traces], keys: Keys, who: Who) -> list[str]:
     """Return the keys of the client's sessions: those that it names, and the one that bears its own name."""
     names = {name for traces in found.values() for name in traces.sessions} | {who.client_id}
-    return sorted(map(keys.session, names))
+    return sorted(keys.session(who.client_id, name) for name in names)
 
 
 def first_of(found: Mapping[int, Traces]) -> dict[str, str]:

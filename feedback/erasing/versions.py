@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from feedback.delivery.stream_reading import arrival
 from feedback.erasing.summary import first_ms
-from feedback.stream_reading import arrival
 from feedback.version_records import Manifest
 
 

@@ -15,7 +15,7 @@ from agent.evaluate.training import StillEvidence
 from agent.policy.plan import plan
 from agent.scoring import rewards, snapshot
 from agent.settings import Settings
-from feedback.evidence import ShopTotals
+from feedback.evidence.reading import ShopTotals
 from feedback.text import normalise
 from tests.bench._titles import Titles
 
@@ -29,6 +29,8 @@ class World:
 
     settings: Settings
     seed: int = 0
+    n_judged: int | None = None
+    """Of the queries that nobody asked; None: all."""
 
     @cached_property
     def catalogue(self) -> Titles:
@@ -52,7 +54,7 @@ class World:
     @cached_property
     def judged(self) -> dict[str, Grades]:
         """Queries that nobody asked, with what is relevant to them."""
-        return {normalise(q.text): relevance(q) for q in never_asked(self.seed, 0)}
+        return {normalise(q.text): relevance(q) for q in never_asked(self.seed, 0)[: self.n_judged]}
 
     def rewards(self, groups: Mapping[str, Sequence[str]]) -> dict[str, list[float]]:
         """Return the DCG difference to raw of each query's rewrites, as the learner computes it."""

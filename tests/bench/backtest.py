@@ -19,12 +19,12 @@ from agent.evaluate.report import Report
 from agent.logs import configure
 from agent.sections import LogSettings
 from agent.settings import Settings
+from tests.bench.quick import parse
 from tests.bench.servers import servers
 from tests.service.backtest_log import asked, catalogue, clicks
 
-OWN_CLICKS = 2000
-FRESH_FROM = 1800
-"""From there on some queries were never asked before."""
+FRESH_FROM = 0.9
+"""Of the own log, the share from which on some queries were never asked before."""
 SHOWN = ("ndcg10", "never_seen", "empty", "wins", "losses", "verified", "learner", "seconds")
 
 
@@ -36,7 +36,8 @@ def main() -> int:
     parser.add_argument("--clicks", type=Path, action="append", default=[])
     parser.add_argument("--judge-from", type=float, default=0.9)
     parser.add_argument("--learn-s", type=float, help="default: 0 for the own log, 600 for a real one")
-    given = parser.parse_args()
+    parser.add_argument("--own-clicks", type=int, default=2000, help="of the own log")
+    given = parse(parser, own_clicks=200)
     if bool(given.catalogue) != bool(given.clicks):
         parser.error("--catalogue and --clicks belong together")
     configure(LogSettings(level="warning"), process="bench")
@@ -50,13 +51,13 @@ def main() -> int:
 
 def run(given: argparse.Namespace) -> Report:
     """Play the log against servers of its own."""
-    with servers() as (folder, redis, opensearch):
-        own = given.catalogue is None
+    with servers(is_quick=given.quick) as (folder, redis, opensearch):
+        own, n = given.catalogue is None, given.own_clicks
         learn_s = given.learn_s if given.learn_s is not None else 0.0 if own else 600.0
         options = BacktestOptions(
             catalogue=given.catalogue or catalogue(folder),
             clicks=tuple(given.clicks)
-            or (clicks(folder, n=OWN_CLICKS, click=partial(asked, fresh_from=FRESH_FROM)),),
+            or (clicks(folder, n=n, click=partial(asked, fresh_from=round(FRESH_FROM * n))),),
             judge_from=given.judge_from,
             learn_s=learn_s,
         )

@@ -3,6 +3,7 @@
 Run it as ``python -m tests.bench.batch_records`` from the top folder; no service is needed.
 """
 
+import argparse
 import asyncio
 import json
 import statistics
@@ -23,8 +24,8 @@ from agent.policy.model import Policy
 from agent.policy.prompt import Prompt
 from agent.settings import Settings
 from agent.weights.files import Files
+from tests.bench.quick import parse
 
-STEPS = 200
 QUERIES, REDRAWN, IMITATED = 12, 6, 20
 """As the settings' defaults have them; half of a step's queries are drawn again."""
 
@@ -55,8 +56,17 @@ def step(policy: Policy, group: int) -> Step:
     return Step(rollouts=rollouts, asks=[(1, [prompt.query for prompt in prompts])])
 
 
-async def main() -> None:
+def main() -> None:
     """Print the figures as JSON."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench.batch_records", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="the only format there is")
+    parser.add_argument("--steps", type=int, default=200, help="written")
+    given = parse(parser, steps=3)
+    print(json.dumps(asyncio.run(measure(given.steps))))  # noqa: T201 - a bench speaks
+
+
+async def measure(steps: int) -> dict[str, float]:
+    """Return the figures."""
     settings = Settings()
     policy = Policy.load(settings.policy.model_copy(update={"model": "tiny"}))
     with tempfile.TemporaryDirectory() as folder:
@@ -66,18 +76,17 @@ async def main() -> None:
         parts = SimpleNamespace(policy=policy, settings=settings, pool=pool, stores=stores, bridge=bridge)
         recorder, one = Recorder(cast("Any", parts), batches), step(policy, settings.learner.group)
         took_ms = []
-        for update in range(STEPS):
+        for update in range(steps):
             began_s = time.perf_counter()
             await recorder.keep(one, Progress(updates=update))
             took_ms.append((time.perf_counter() - began_s) * 1000)
         size = batches.write(batches.read((0, 0)))
-    figures = {
+    return {
         "ms_median": round(statistics.median(took_ms), 2),
         "ms_p95": round(statistics.quantiles(took_ms, n=20)[-1], 2),
         "kib": round(size / 1024, 1),
     }
-    print(json.dumps(figures))  # noqa: T201 - a bench speaks
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    main()

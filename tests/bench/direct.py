@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 import torch
@@ -18,9 +18,11 @@ from torch import Tensor
 
 from agent.learner.direct import Baseline, DirectTargets, direct_loss
 from feedback.records import Band
+from tests.bench._intervals import standard_error
+from tests.bench.quick import parse
 
 QUERIES, REWRITES = 20, 20
-UPDATES, PAGES = 300, 8
+PAGES = 8
 LAGS = (20, 100)
 RATES = (1.0, 3.0, 10.0, 30.0)
 
@@ -75,12 +77,12 @@ class World:
         return float((self.logprobs().exp() * self.preferred).sum(-1).mean().detach())
 
 
-def learned(seed: int, variant: Variant, lag: int, rate: float) -> float:
+def learned(seed: int, variant: Variant, lag: int, rate: float, updates: int) -> float:
     """Return what a policy earns after all updates."""
     world, baseline = World(seed), Baseline()
     optimiser = torch.optim.SGD([world.common, world.own], lr=rate)
     past: list[Tensor] = []
-    for _ in range(UPDATES):
+    for _ in range(updates):
         past.append(world.logprobs().detach())
         behaviour = past[max(0, len(past) - 1 - lag)]
         pages = [world.page(behaviour) for _ in range(PAGES)]
@@ -112,11 +114,13 @@ def loss_of(
     return direct_loss(log_pi[:, None, None], mask, targets, min_effective=0.0)[0]
 
 
-def rows(seeds: int) -> Iterator[dict[str, Any]]:
+def rows(seeds: int, updates: int) -> Iterator[dict[str, Any]]:
     """Yield each variant's figures at its best rate."""
     for lag in LAGS:
         for variant in VARIANTS:
-            by_rate = {rate: [learned(s, variant, lag, rate) for s in range(seeds)] for rate in RATES}
+            by_rate = {
+                rate: [learned(s, variant, lag, rate, updates) for s in range(seeds)] for rate in RATES
+            }
             rate, found = max(by_rate.items(), key=lambda item: mean(item[1]))
             yield {
                 "lag": lag,
@@ -124,7 +128,7 @@ def rows(seeds: int) -> Iterator[dict[str, Any]]:
                 "baseline": variant.baseline,
                 "rate": rate,
                 "preference": mean(found),
-                "standard_error": stdev(found) / seeds**0.5,
+                "standard_error": standard_error(found),
             }
 
 
@@ -133,14 +137,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.direct", description=__doc__)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--seeds", type=int, default=8)
-    given = parser.parse_args()
+    parser.add_argument("--updates", type=int, default=300)
+    given = parse(parser, seeds=1, updates=3)
     torch.set_num_threads(1)
     found = []
-    for row in rows(given.seeds):
+    for row in rows(given.seeds, given.updates):
         print(row, file=sys.stderr)  # noqa: T201 - progress
         found.append(row)
     if given.json:
-        print(json.dumps({"seeds": given.seeds, "updates": UPDATES, "variants": found}))  # noqa: T201 - its output
+        print(json.dumps({"seeds": given.seeds, "updates": given.updates, "variants": found}))  # noqa: T201 - its output
     return 0
 
 

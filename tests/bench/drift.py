@@ -29,6 +29,7 @@ from agent.evaluate.backtest_policy import learning_policy
 from agent.logs import configure
 from agent.sections import LogSettings
 from agent.settings import Settings
+from tests.bench.quick import parse
 from tests.bench.servers import servers
 from tests.service.drift_panel import HEADLINE, Point, mean_after, recovery
 from tests.service.drift_policy import AheadOfTime, LearningWords
@@ -55,9 +56,9 @@ def main() -> int:
     parser.add_argument("--half-life-days", type=float, default=30.0, help="of evidence")
     parser.add_argument("--policy", type=float, default=0, help="seconds of learning before each look")
     parser.add_argument("--plot", type=Path, help="write the curves there, as PNG")
-    given = parser.parse_args()
+    given = parse(parser, before=200, after=200, every=200)
     configure(LogSettings(level="warning"), process="bench")
-    with servers() as (folder, *services):
+    with servers(is_quick=given.quick) as (folder, *services):
         runs = [
             asyncio.run(run(given, change, seed, folder, services))
             for change in given.change
@@ -122,8 +123,9 @@ async def run(
 def settings_of(given: argparse.Namespace, name: str, folder: Path, services: Sequence[Service]) -> Settings:
     """Return the demo's settings on these servers, without samples of the policy."""
     redis, opensearch = services
-    tree = profile.settings(run=name, folder=folder, port=0, opensearch=opensearch, redis=redis, ray="local")
-    tree["serve"] |= {"pool_samples": 0}
+    tree = profile.settings(
+        run=name, folder=folder, ports=(0, 0), opensearch=opensearch, redis=redis, ray="local"
+    )
     tree["verify"] |= {"batch": 512}  # a pass reads the whole shop's totals, whatever it judges
     tree["feedback"] |= {"half_life_s": given.half_life_days * 86_400}
     return Settings.model_validate(tree)

@@ -14,11 +14,10 @@ import secrets
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agent.demo.stack import Stack, start_opensearch
+from agent.demo.stack import Stack
 from agent.evaluate.backtest_answers import RememberedSearch
 from agent.evaluate.baselines import rewritten
 from agent.evaluate.bootstrap import clusters, interval
@@ -26,8 +25,10 @@ from agent.evaluate.metrics import mean, ndcg
 from agent.logs import configure
 from agent.retrieval import Catalogue
 from agent.sections import LogSettings, OpenSearchSettings, PlanSettings
-from tests.bench.estimators_run import CLOCKS, VARIANTS
+from tests.bench._estimators_run import CLOCKS, VARIANTS
 from tests.bench.estimators_world import FOLDS, World, grades, products, queries_of, worlds
+from tests.bench.quick import parse
+from tests.bench.servers import search_server
 
 AT_A_TIME = 2
 START_UP_S, SLOWER = 300.0, 20.0
@@ -48,10 +49,11 @@ def main() -> int:
     parser.add_argument("--shop", type=int, default=0)
     parser.add_argument("--settings", default="{}", help='of all, such as {"learner": {"queries_a_step": 6}}')
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=["mixed", "gvpo", "oapl"])
-    given = parser.parse_args()
+    tiny = json.dumps({"policy": {"model": "tiny"}})
+    given = parse(parser, seconds=0.1, seeds=1, variants=["mixed"], settings=tiny)
     configure(LogSettings(level="warning"), process="bench")
     with Stack() as stack:
-        (opensearch,) = stack.start(partial(start_opensearch, stack.folder, spawn=stack.spawn))
+        opensearch = search_server(stack, is_quick=given.quick)
         figures = asyncio.run(compare(given, opensearch.url, stack.folder))
     print(json.dumps(figures) if given.json else "\n".join(lines(figures)))  # noqa: T201 - its output
     return 0
@@ -97,7 +99,7 @@ async def learner(variant: str, seed: int, seconds: float, where: Sequence[str])
     child = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "tests.bench.estimators_run",
+        "tests.bench._estimators_run",
         *told,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

@@ -15,9 +15,9 @@ from agent.evaluate.backtest_answers import RememberedSearch
 from agent.evaluate.bootstrap import clusters
 from agent.policy.plan import plan
 from agent.sections import PlanSettings
-from feedback.neighbours import VerifiedIndex
+from feedback.evidence.neighbours import VerifiedIndex
+from feedback.evidence.reward import dcg_difference
 from feedback.records import Verified
-from feedback.reward import dcg_difference
 from feedback.text import bucket, normalise
 
 FOLDS = 5

@@ -21,6 +21,7 @@ from agent.demo.stack import Service
 from agent.logs import configure
 from agent.sections import LogSettings
 from agent.settings import Settings
+from tests.bench.quick import parse
 from tests.bench.servers import servers
 from tests.service.null_worlds import ByPopularity, ByRank, lent, null_figures
 from tests.service.virtual_shop import virtual_shop
@@ -37,9 +38,9 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
     parser.add_argument("--seconds", type=float, default=100.0, help="virtual, of shopping")
     parser.add_argument("--versions", type=int, default=20, help="of noise, that ask to be released")
-    given = parser.parse_args()
+    given = parse(parser, seeds=[0], seconds=4.0, versions=2)
     configure(LogSettings(level="warning"), process="bench")
-    with servers() as (folder, *services):
+    with servers(is_quick=given.quick) as (folder, *services):
         runs = [
             asyncio.run(run(given, world, seed, folder, services))
             for world in given.worlds
@@ -76,8 +77,9 @@ async def run(
 def settings_of(tenant: str, folder: Path, services: Sequence[Service]) -> Settings:
     """Return the demo's settings on these servers, without samples of the policy."""
     redis, opensearch = services
-    tree = profile.settings(run=tenant, folder=folder, port=0, opensearch=opensearch, redis=redis, ray="")
-    tree["serve"] |= {"pool_samples": 0}
+    tree = profile.settings(
+        run=tenant, folder=folder, ports=(0, 0), opensearch=opensearch, redis=redis, ray=""
+    )
     return Settings.model_validate(tree)
 
 

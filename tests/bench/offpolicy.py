@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agent.scoring.offpolicy import ExploreLog, Method, estimate
+from tests.bench.quick import parse
 
 METHODS: tuple[Method, ...] = ("ips", "snips", "doubly_robust")
 QUERIES, LISTS = 100, 6
@@ -27,7 +28,7 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--runs", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
+    given = parse(parser, runs=5)
     figures = {"runs": given.runs, "pages": PAGES, "clients": CLIENTS, "methods": run(given.runs, given.seed)}
     for method, found in figures["methods"].items():
         print(method, found, file=sys.stderr)  # noqa: T201 - progress

@@ -18,6 +18,7 @@ from agent.policy.model import Policy
 from agent.policy.pack import Group
 from agent.policy.prompt import Prompt
 from agent.sections import PolicySettings
+from tests.bench.quick import parse
 
 QUERIES = 12
 GROUP = 8
@@ -95,7 +96,7 @@ def main() -> None:
     parser.add_argument("--model", default="smollm2")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=3)
-    chosen = parser.parse_args()
+    chosen = parse(parser, model="tiny", threads=1, repeats=1)
     policy = Policy.load(PolicySettings(model=chosen.model, threads=chosen.threads))
     sys.stdout.write(json.dumps(measure(policy, chosen.repeats)) + "\n")
 

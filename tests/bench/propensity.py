@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from feedback.curve import Curve, examination
-from feedback.pages import DEPTH, Page
-from feedback.propensity import fit
+from feedback.examination.curve import Curve, examination
+from feedback.examination.pages import DEPTH, Page
+from feedback.examination.propensity import fit
 from feedback.settings import FeedbackSettings
+from tests.bench.quick import parse
 
-PRIOR = FeedbackSettings().examination
+PRIOR = FeedbackSettings(min_clients=1).examination
 QUERIES = 500
 ALPHA = 4.0
 """Examinations that the mean is worth against an object's own."""
@@ -117,7 +118,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--impressions", type=int, default=200_000)
     parser.add_argument("--randomised", type=float, default=0.1, help="share of pages in random order")
-    given = parser.parse_args()
+    given = parse(parser, seeds=[0], impressions=5_000)
     runs = [run(name, seed, given.impressions, given.randomised) for name in MODELS for seed in given.seeds]
     trusting = [trust(seed, given.impressions, given.randomised) for seed in given.seeds]
     if given.json:

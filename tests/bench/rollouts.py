@@ -34,11 +34,12 @@ from agent.policy.prompt import Prompt
 from agent.sections import LearnerSettings, LogSettings, PolicySettings
 from agent.settings import Settings
 from feedback.clock import wall_clock
-from feedback.neighbours import VerifiedIndex
+from feedback.evidence.neighbours import VerifiedIndex
 from tests.bench._rollout_world import World
 from tests.bench._trl import TrlSide
+from tests.bench.quick import parse
 
-ROLLOUTS = 96
+GROUP = 8
 STEPS_A_ROUND = 2
 """Of the learner, to one of TRL's."""
 IN_THE_MODEL = (
@@ -69,18 +70,18 @@ class Stopwatch:
         return timed
 
 
-def settings(folder: Path, threads: int) -> Settings:
+def settings(folder: Path, given: argparse.Namespace) -> Settings:
     """Return the sizes of the comparison; all else is as it comes."""
     return Settings(
         data_dir=folder,
-        policy=PolicySettings(threads=threads, max_new_tokens=8),
+        policy=PolicySettings(threads=given.threads, max_new_tokens=8, dtype="float32"),  # as the other's
         learner=LearnerSettings(
-            queries_a_step=12,
-            group=8,
+            queries_a_step=given.queries,
+            group=GROUP,
             redraws=0,  # else a step has more rollouts than the other trainer's
             imitate_a_step=0,
             held_back_share=0.0,
-            threads=threads,
+            threads=given.threads,
             length_cost=0.0,  # TRL is paid the gain alone
             repetition_cost=0.0,
         ),
@@ -103,10 +104,17 @@ async def learner(world: World, *, full_length: bool) -> LearnerSession:
     return session
 
 
+def rollouts_of(world: World) -> int:
+    """Return how many a step has."""
+    return world.settings.learner.queries_a_step * GROUP
+
+
 @dataclass
 class Steps:
     """Wall and processor time of one side's steps."""
 
+    rollouts: int
+    """Of each."""
     wall_s: list[float] = field(default_factory=list)
     cpu_s: list[float] = field(default_factory=list)
     """Of all threads of this process; beside the side at work nothing in it works."""
@@ -122,19 +130,20 @@ class Steps:
     @property
     def rollouts_per_s(self) -> float:
         """By the median step."""
-        return ROLLOUTS / statistics.median(self.wall_s)
+        return self.rollouts / statistics.median(self.wall_s)
 
     @property
     def rollouts_per_cpu_s(self) -> float:
         """By the median step; other processes' load does not move it."""
-        return ROLLOUTS / statistics.median(self.cpu_s)
+        return self.rollouts / statistics.median(self.cpu_s)
 
 
 async def speed(world: World, folder: Path, rounds: int) -> dict[str, float]:
     """Return the rollouts a second of both where every rollout has all its tokens, in alternating steps."""
     session = await learner(world, full_length=True)
     trl = TrlSide(world.settings, list(world.wanted), world.rewards, folder, full_length=True)
-    watch, shares, own, theirs = Stopwatch(), list[float](), Steps(), Steps()
+    watch, shares = Stopwatch(), list[float]()
+    own, theirs = (Steps(rollouts_of(world)) for _ in range(2))
     await session.train(max_updates=1)
     for number in range(rounds):
         tell(f"speed, round {number + 1} of {rounds}")
@@ -159,7 +168,7 @@ async def learning(world: World, folder: Path, seconds: float) -> dict[str, floa
     session = await learner(world, full_length=False)
     trl = TrlSide(world.settings, list(world.wanted), world.rewards, folder, full_length=False)
     ndcg = {"ndcg10_raw": world.ndcg10([""] * len(world.judged)), "ndcg10_base": await judged(world, session)}
-    own, theirs = Steps(), Steps()
+    own, theirs = (Steps(rollouts_of(world)) for _ in range(2))
     while sum(theirs.wall_s) < seconds:
         await theirs.add(asyncio.to_thread(trl.step))
         while sum(own.wall_s) < sum(theirs.wall_s):
@@ -185,17 +194,17 @@ async def judged(world: World, session: LearnerSession) -> float:
     return world.ndcg10([one.text for one in wrote])
 
 
-def measure(threads: int, rounds: int, seconds: float) -> dict[str, float]:
+def measure(given: argparse.Namespace) -> dict[str, float]:
     """Return all figures."""
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        figures: dict[str, float] = {"threads": threads}
-        if rounds:
-            world = World(settings(folder / "speed", threads))
-            figures |= asyncio.run(speed(world, folder / "trl-speed", rounds))
-        if seconds:
-            world = World(settings(folder / "learning", threads))
-            figures |= asyncio.run(learning(world, folder / "trl-learning", seconds))
+        figures: dict[str, float] = {"threads": given.threads}
+        if given.rounds:
+            world = World(settings(folder / "speed", given))
+            figures |= asyncio.run(speed(world, folder / "trl-speed", given.rounds))
+        if given.seconds:
+            world = World(settings(folder / "learning", given), n_judged=given.judged)
+            figures |= asyncio.run(learning(world, folder / "trl-learning", given.seconds))
     return {name: round(value, 4) for name, value in figures.items()}
 
 
@@ -211,9 +220,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--rounds", type=int, default=2, help="of the speed part; 0 leaves it out")
     parser.add_argument("--seconds", type=float, default=80.0, help="of training each; 0 leaves it out")
-    given = parser.parse_args()
+    parser.add_argument("--queries", type=int, default=12, help="a step")
+    parser.add_argument("--judged", type=int, help="queries of those that nobody asked; default: all")
+    given = parse(parser, rounds=1, seconds=0.1, queries=1, judged=4)
     configure(LogSettings(level="warning"), process="bench")
-    figures = measure(given.threads, given.rounds, given.seconds)
+    figures = measure(given)
     sys.stdout.write(json.dumps(figures) + "\n")
 
 

@@ -34,12 +34,13 @@ from agent.retrieval import Catalogue
 from agent.sections import LearnerSettings, LogSettings, OpenSearchSettings, PolicySettings
 from agent.settings import Settings
 from feedback.clock import wall_clock
-from feedback.neighbours import VerifiedIndex
+from feedback.evidence.neighbours import VerifiedIndex
 from tests.bench._rollout_world import World
+from tests.bench.quick import parse
 
 QUERIES = 12
 GROUP = 8
-GROUPS, RUNNERS = (4, 8, 16), (0, 1, 2)
+MODELS = ("tiny", "random", "smollm2")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,12 +66,13 @@ class Setting:
     runners: int = 0
 
 
-def wanted(random_llama: Path, base: str) -> list[Setting]:
+def wanted(random_llama: Path, given: argparse.Namespace) -> list[Setting]:
     """Return every setting once; the base model has all groups and numbers of runners."""
+    base = given.base
     sources = {"tiny": "tiny", "random": str(random_llama), "smollm2": "smollm2"}
-    models = [Setting(model=name, source=source) for name, source in sources.items()]
-    groups = [Setting(model=base, source=sources[base], group=n) for n in GROUPS]
-    runners = [Setting(model=base, source=sources[base], runners=n) for n in RUNNERS]
+    models = [Setting(model=name, source=source) for name, source in sources.items() if name in given.models]
+    groups = [Setting(model=base, source=sources[base], group=n) for n in given.groups]
+    runners = [Setting(model=base, source=sources[base], runners=n) for n in given.runners]
     return list(dict.fromkeys([*models, *groups, *runners]))
 
 
@@ -97,7 +99,8 @@ def settings(setting: Setting, url: str, folder: Path, threads: int) -> Settings
     """Return the product's settings but for what is moved."""
     return Settings(
         data_dir=folder,
-        opensearch=OpenSearchSettings(url=url, timeout_s=60.0),
+        # no shopper waits for its searches, and remote runners would not find a Redis to ask for a budget
+        opensearch=OpenSearchSettings(url=url, timeout_s=60.0, background_budget=False),
         policy=PolicySettings(
             model=setting.source, lora_layers=2 if setting.model == "tiny" else 8, threads=threads
         ),
@@ -143,15 +146,15 @@ async def measured(setting: Setting, own: Settings, steps: int) -> Point:
     )
 
 
-def measure(base: str, threads: int, steps: int) -> list[Point]:
+def measure(given: argparse.Namespace) -> list[Point]:
     """Return a point for each setting."""
     points = []
     with tempfile.TemporaryDirectory() as made, Stack() as stack:
         folder = Path(made)
         service = start_stand_in(stack.folder, spawn=stack.spawn, why="light")
-        for number, setting in enumerate(wanted(save_random_llama(folder / "random"), base)):
-            own = settings(setting, service.url, folder / str(number), threads)
-            points.append(asyncio.run(measured(setting, own, steps)))
+        for number, setting in enumerate(wanted(save_random_llama(folder / "random"), given)):
+            own = settings(setting, service.url, folder / str(number), given.threads)
+            points.append(asyncio.run(measured(setting, own, given.steps)))
             print(points[-1], file=sys.stderr)  # noqa: T201 - progress
     return points
 
@@ -181,12 +184,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.step_cost", description=__doc__)
     parser.add_argument("--json", action="store_true", help="one JSON object (the only form there is)")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the curves there")
-    parser.add_argument("--base", choices=("tiny", "random", "smollm2"), default="smollm2")
+    parser.add_argument("--base", choices=MODELS, default="smollm2")
+    parser.add_argument("--models", choices=MODELS, nargs="+", default=MODELS)
+    parser.add_argument("--groups", type=int, nargs="+", default=(4, 8, 16), help="of the base model")
+    parser.add_argument("--runners", type=int, nargs="+", default=(0, 1, 2), help="of the base model")
     parser.add_argument("--threads", type=int, default=1, help="of every process")
     parser.add_argument("--steps", type=int, default=3)
-    given = parser.parse_args()
+    once = {"models": ["tiny"], "groups": [GROUP], "runners": [1], "steps": 1}
+    given = parse(parser, base="tiny", **once)
     configure(LogSettings(level="warning"), process="bench")
-    points = measure(given.base, given.threads, given.steps)
+    points = measure(given)
     if given.plot:
         plot(points, given.base, given.plot)
     figures = {"threads": given.threads, "queries": QUERIES, "points": [asdict(point) for point in points]}

@@ -21,6 +21,7 @@ from agent.demo.stack import Service
 from agent.logs import configure
 from agent.sections import LogSettings
 from agent.settings import Settings
+from tests.bench.quick import parse
 from tests.bench.servers import servers
 from tests.service.null_worlds import ByPopularity, ByRank
 from tests.service.virtual_shop import virtual_shop
@@ -42,20 +43,12 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--shoppers", choices=SHOPPERS, default="relevance", help="what they click by")
     parser.add_argument("--seconds", type=float, default=SHOPPING_S, help="virtual, of shopping")
-    given = parser.parse_args()
+    parser.add_argument("--judged", type=int, help="queries that are judged in the end; default: all")
+    given = parse(parser, shops=[0], seconds=4.0, judged=10)
     configure(LogSettings(level="warning"), process="bench")
-    with servers() as (folder, *services):
+    with servers(is_quick=given.quick) as (folder, *services):
         runs = [
-            asyncio.run(
-                run(
-                    folder,
-                    services,
-                    SHOPPERS[given.shoppers](make_shop(shop), seed),
-                    shop,
-                    seed,
-                    given.seconds,
-                )
-            )
+            asyncio.run(run(given, shop, seed, folder, services))
             for shop in given.shops
             for seed in given.seeds
         ]
@@ -65,12 +58,7 @@ def main() -> int:
 
 
 async def run(
-    folder: Path,
-    services: Sequence[Service],
-    shoppers: Population,
-    shop_seed: int,
-    seed: int,
-    seconds: float,
+    given: argparse.Namespace, shop_seed: int, seed: int, folder: Path, services: Sequence[Service]
 ) -> dict[str, Any]:
     """Return the figures of one shop."""
     began_s = time.monotonic()
@@ -78,16 +66,16 @@ async def run(
     tree = profile.settings(
         run=f"bench-{shop_seed}-{seed}",
         folder=folder,
-        port=0,
+        ports=(0, 0),
         opensearch=opensearch,
         redis=redis,
         ray="",
     )
-    tree["serve"] |= {"pool_samples": 0}
     shop = make_shop(shop_seed)
+    shoppers = SHOPPERS[given.shoppers](shop, seed)
     async with virtual_shop(Settings.model_validate(tree), shop.products, seed) as world:
-        await world.open_for(seconds, shoppers)
-        figures = summary(await world.judged(never_asked(shop_seed, seed)))
+        await world.open_for(given.seconds, shoppers)
+        figures = summary(await world.judged(never_asked(shop_seed, seed)[: given.judged]))
         figures |= {
             "shop_seed": shop_seed,
             "seed": seed,

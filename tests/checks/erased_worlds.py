@@ -9,18 +9,29 @@ import msgspec
 from redis.asyncio import Redis
 
 from feedback.clock import ManualClock
-from feedback.collector import Collector
-from feedback.decay import as_text
+from feedback.collecting.collector import Collector
+from feedback.delivery.streams import StreamWriter
 from feedback.erasing import Eraser, Erasure
+from feedback.evidence.decay import as_text
+from feedback.evidence.reading import of_field
 from feedback.keys import Keys
-from feedback.records import Action, Arm, Choice, Draw, Event, Impression, Rewrite, Rung
-from feedback.settings import FeedbackSettings
-from feedback.streams import StreamWriter
+from feedback.records import Action, Arm, Choice, Draw, Earlier, Event, Impression, Rewrite, Rung
+from feedback.settings import FeedbackSettings, GuardSettings
 
 NOW_MS = 1_700_000_000_000
 GONE = "client-to-forget"
 QUERIES = ("couch", "sofa", "red couch", "spanner", "wrench", "hose")
-SETTINGS = FeedbackSettings(batch=64, lease_s=30, half_life_s=86_400, click_window_s=60, trusted=(0.2, 0.1))
+PATIENT = GuardSettings(burst_pages=1000, queries_an_object=1000)
+"""Of a client's clicks at one moment, or on one object, those count that a partition sees first."""
+SETTINGS = FeedbackSettings(
+    min_clients=1,
+    batch=64,
+    lease_s=30,
+    half_life_s=86_400,
+    click_window_s=60,
+    trusted=(0.2, 0.1),
+    guard=PATIENT,
+)
 DRAWN = Rewrite(text="sofa", token_ids=(4, 5), token_logprobs=(-0.5, -0.25), version=3)
 DRAW = Draw(choices=(Choice(text="sofa", probability=1.0),), taken=0)
 Record = Impression | Event
@@ -53,7 +64,7 @@ class World:
 
     async def collect(self) -> None:
         """Apply all that was sent, and let go."""
-        while await self.collector.step():
+        while await self.collector.step() or await self.collector.settled():
             pass
         await self.collector.release()
 
@@ -67,7 +78,16 @@ class World:
     async def hashes(self) -> dict[str, dict[str, float]]:
         """Return all evidence: key without its tenant -> field -> value; dropped records are not evidence."""
         found: dict[str, dict[str, float]] = {}
-        for kind in ("evidence:*", "clicked:*", "refined:*", "queries", "objects", "counts"):
+        for kind in (
+            "evidence:*",
+            "clicked:*",
+            "refined:*",
+            "preceded:*",
+            "queries",
+            "objects",
+            "counts",
+            "delays",
+        ):
             async for key in self.redis.scan_iter(
                 match=f"unseen:{{{self.keys.tenant}:*}}:{kind}", count=1000
             ):
@@ -79,15 +99,23 @@ class World:
         return found
 
     async def moved(self) -> set[str]:
-        """Return the queries that have evidence."""
+        """Return the queries that have moved."""
         members: Any = [
             await self.redis.zrange(self.keys.moved(p), 0, -1) for p in range(self.keys.partitions)
         ]
         return {as_text(member) for some in members for member in some}
 
+    async def asked(self) -> set[str]:
+        """Return those of them that have evidence: a page that was typing leaves its name alone."""
+        return {name for name in await self.moved() if await self._has_evidence(*of_field(name))}
+
+    async def _has_evidence(self, segment: str, query: str) -> bool:
+        keys = (self.keys.evidence(query, segment), self.keys.refined(query, segment))
+        return bool(await self.redis.exists(*keys))
+
 
 def _no_evidence(name: str) -> bool:
-    return name in ("seq", "newest_click_at_ms") or name.startswith("dropped|")
+    return name in ("seq", "newest_click_at_ms") or name.startswith(("dropped|", "orders|"))
 
 
 def log_of(keys: Keys, clients: Sequence[str], *, pages: int, seed: int) -> list[Record]:
@@ -99,14 +127,35 @@ def log_of(keys: Keys, clients: Sequence[str], *, pages: int, seed: int) -> list
         page = page_of(
             keys, client, rng.choice(QUERIES), rng.sample("ABCDEFGH", 4), at_ms, explored=i % 5 == 0
         )
+        if i % 3 == 1:
+            page = msgspec.structs.replace(page, history=(Earlier(QUERIES[i % len(QUERIES)]),))
         log.append(page)
         log += [
-            event_of(page, object_id, rng.choice(list(Action)), f"{client}-{i}-{object_id}")
+            event_of(
+                page,
+                object_id,
+                rng.choice([Action.CLICK, Action.ADD_TO_CART, Action.PURCHASE, Action.VIEW]),
+                f"{client}-{i}-{object_id}",
+            )
             for object_id in rng.sample("ABCDEFGH", rng.randrange(4))
         ]
+        log += orders_of(keys, rng, page, f"{client}-{i}")
         if rng.random() < 0.2:
             log.append(logged(keys, client, rng.choice(QUERIES), rng.choice("ABCD"), f"log-{client}-{i}"))
     return log
+
+
+def orders_of(keys: Keys, rng: random.Random, page: Impression, name: str) -> list[Record]:
+    """Return purchases and returns without a page, and a page that was typing, now and then."""
+    found: list[Record] = []
+    for action in rng.sample([Action.PURCHASE, Action.RETURN], rng.randrange(3)):
+        order = event_of(page, rng.choice("ABCDEFGH"), action, f"{name}-{action}")
+        found.append(msgspec.structs.replace(order, query_id="", session_id=""))
+    if rng.random() < 0.3 and " " in page.user_query:
+        query = page.user_query.split()[0]
+        query_id = keys.new_query_id(query)
+        found.append(msgspec.structs.replace(page, query_id=query_id, user_query=query, draw=None))
+    return found
 
 
 def page_of(

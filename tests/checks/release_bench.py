@@ -19,11 +19,11 @@ from agent.retrieval import Results
 from agent.sections import LearnerSettings, PolicySettings, ReleaseSettings, ServeSettings
 from agent.settings import Settings
 from feedback.clock import ManualClock, wall_clock
-from feedback.evidence import fold_of
-from feedback.ledger import LedgerRow
+from feedback.delivery.streams import FIELD
+from feedback.evidence.ledger import LedgerRow
+from feedback.evidence.reading import fold_of
 from feedback.records import Action, Arm
 from feedback.stores import Lease, connect
-from feedback.streams import FIELD
 from feedback.version_records import Manifest, State
 
 BY_HAND = Why(stage="operator", reason="test")

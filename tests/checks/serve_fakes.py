@@ -10,49 +10,88 @@ from typing import Any
 from redis.asyncio import Redis
 from typing_extensions import override
 
-from agent.errors import BadWeights, SearchFailed, Transient
+from agent.errors import BadWeights, SearchFailed, SearchRefused, Transient
+from agent.policy.call import DEFAULT_CALL, TemplateCall
 from agent.policy.plan import Plan
 from agent.policy.prompt import Prompt
 from agent.retrieval.results import Results
+from agent.retrieval.templates import Templates
+from agent.sections import OpenSearchSettings
 from agent.serve.asking import RewriteAsk
 from agent.serve.cache import RewriteCache
 from agent.serve.gateway import Parts
 from agent.serve.impressions import ImpressionBuffer
 from agent.serve.known import Known
+from agent.serve.pins import Pins
+from agent.serve.served import Served
 from agent.settings import Settings
+from feedback.access import Signer
 from feedback.clock import ManualClock
+from feedback.delivery.shedding import Shedder
+from feedback.delivery.streams import StreamWriter
 from feedback.errors import Transient as FeedbackTransient
+from feedback.evidence.neighbours import VerifiedIndex
+from feedback.evidence.popularity import Popularity
 from feedback.fingerprint import fingerprint
 from feedback.keys import Keys
-from feedback.neighbours import VerifiedIndex
-from feedback.popularity import Popularity
-from feedback.records import CachedRewrite, Event, Impression, LendingTerms, Rewrite, SamplePool, Verified
-from feedback.streams import StreamWriter
+from feedback.records import (
+    CachedRewrite,
+    Event,
+    History,
+    Impression,
+    LendingTerms,
+    Rewrite,
+    SamplePool,
+    Verified,
+)
+from tests.service.anybody import SECRET as SECRET  # noqa: PLC0414 - given on
+from tests.service.anybody import AnySender as AnySender  # noqa: PLC0414 - given on
 
 NOW_MS = 1_795_426_200_000
+SIGNER = Signer(SECRET, Keys())
+QUERY_ID = SIGNER.query_id("couch")
 RAW = [f"raw-{i}" for i in range(1, 31)]
+CLICK = {
+    "action_name": "click",
+    "query_id": QUERY_ID,
+    "client_id": "c",
+    "object_id": "o",
+    "occurred_at_ms": NOW_MS,
+}
 
 
 class FakeCatalogue:
     """The raw query finds raw-1, raw-2, ...; a rewritten one finds new-1, raw-1, raw-2, ..."""
 
     def __init__(self) -> None:
+        self.templates = Templates(OpenSearchSettings())
         self.fails = False
         self.raw = RAW
         self.asked: list[tuple[Plan, int, int, str]] = []
         self.found: dict[str, tuple[str, ...]] = {}
         """What a rewrite finds before the raw list, in place of new-1."""
+        self.refuses: frozenset[str] = frozenset()
+        """Rewrites that it takes for wrong."""
         self.most = 100
         """Searches at a time, above which it fails."""
 
     async def search(
-        self, plan: Plan, *, size: int = 10, offset: int = 0, purpose: str = "search"
+        self,
+        plan: Plan,
+        *,
+        size: int = 10,
+        offset: int = 0,
+        purpose: str = "search",
+        without: Sequence[str] = (),
     ) -> Results:
         if self.fails:
             raise SearchFailed("no shard is there")
+        if plan.text in self.refuses:
+            raise SearchRefused("too odd")
         self.asked.append((plan, size, offset, purpose))
         new = () if plan.is_raw else self.found.get(plan.text, ("new-1",))
-        found = [*new, *self.raw][offset : offset + size]
+        listed = [object_id for object_id in (*new, *self.raw) if object_id not in without]
+        found = listed[offset : offset + size]
         return Results(
             object_ids=tuple(found),
             scores=tuple(1.0 / (offset + i + 1) for i in range(len(found))),
@@ -106,27 +145,55 @@ class FakeCache(RewriteCache):
         """By version on trial and query."""
         self.pools: dict[str, SamplePool] = {}
         self.hangs = False
+        self.forgot: list[tuple[str, int]] = []
+        """Of which nothing is taken for granted any more."""
 
     @override
-    async def get(self, query: str, canary: int = 0) -> CachedRewrite | None:
+    async def get(
+        self, query: str, canary: int = 0, call: TemplateCall = DEFAULT_CALL, history: History = ()
+    ) -> CachedRewrite | None:
         if self.hangs:
             await asyncio.Event().wait()
-        return self.canaries.get((canary, query)) if canary else self.rewrites.get(query)
+        name = _named(query, call, history)
+        return self.canaries.get((canary, name)) if canary else self.rewrites.get(name)
 
     @override
-    async def put(self, query: str, cached: CachedRewrite, canary: int = 0) -> None:
+    async def put(
+        self,
+        query: str,
+        cached: CachedRewrite,
+        canary: int = 0,
+        call: TemplateCall = DEFAULT_CALL,
+        history: History = (),
+    ) -> None:
         if canary:
-            self.canaries[canary, query] = cached
+            self.canaries[canary, _named(query, call, history)] = cached
         else:
-            self.rewrites[query] = cached
+            self.rewrites[_named(query, call, history)] = cached
 
     @override
-    async def pool(self, query: str) -> SamplePool:
-        return self.pools.get(query, SamplePool())
+    def forget(
+        self, query: str, canary: int = 0, call: TemplateCall = DEFAULT_CALL, history: History = ()
+    ) -> None:
+        self.forgot.append((query, canary))
 
     @override
-    async def put_pool(self, query: str, pool: SamplePool) -> None:
-        self.pools[query] = pool
+    def take(self, ask: RewriteAsk, rewrite: Rewrite) -> None:
+        """Leave it to the rewriter, which is none that writes."""
+
+    @override
+    async def pool(self, query: str, call: TemplateCall = DEFAULT_CALL) -> SamplePool:
+        return self.pools.get(_named(query, call), SamplePool())
+
+    @override
+    async def put_pool(self, query: str, pool: SamplePool, call: TemplateCall = DEFAULT_CALL) -> None:
+        self.pools[_named(query, call)] = pool
+
+
+def _named(query: str, call: TemplateCall, history: History = ()) -> str:
+    named = query if call == DEFAULT_CALL else f"{call.template}|{call.segment}|{query}"
+    before = [f"{earlier.query}{'+' if earlier.clicked else '-'}" for earlier in history]
+    return " > ".join((*before, named))
 
 
 class FakeWriter(StreamWriter):
@@ -150,6 +217,18 @@ class FakeWriter(StreamWriter):
         self.impressions += impressions
 
 
+class KeptServed(Served):
+    """Counts that nobody takes away."""
+
+    @override
+    async def flush(self, *_: object) -> None:
+        pass
+
+    def counts(self, of: int) -> dict[str, int]:
+        """Return those of a version on trial."""
+        return {what: n for (version, what), n in self._counts.items() if version == of}
+
+
 class FakePolicy:
     """Writes the query's first word and the version; the version changes only between two batches."""
 
@@ -160,6 +239,7 @@ class FakePolicy:
         self.versions = {0}
         self.batches: list[tuple[int, int, bool]] = []
         self.fails = False
+        self.is_closed = False
 
     def sample(
         self, prompts: Sequence[Prompt], *, n: int, seed: int | None = None, greedy: bool = False
@@ -182,6 +262,9 @@ class FakePolicy:
         if version not in self.versions:
             raise Transient(f"does not hold version {version}")
         self.version = version
+
+    def close(self) -> None:
+        self.is_closed = True
 
 
 class FakePopularity(Popularity):
@@ -231,16 +314,21 @@ def index_of(*verdicts: Verified, terms: LendingTerms = LENDS) -> VerifiedIndex:
     return index
 
 
-def settings_of(**serve: Any) -> Settings:  # noqa: ANN401
+def settings_of(access: Mapping[str, Any] | None = None, **serve: Any) -> Settings:  # noqa: ANN401
     shares = {"holdback_share": 0.0, "explore_share": 0.0, "raw_share": 0.0, "deadline_s": 0.05}
-    return Settings.model_validate({"serve": {**shares, **serve}})
+    return Settings.model_validate({"access": access or {}, "serve": {**shares, **serve}})
 
 
 class World:
     """A gateway's parts, all fake, Redis away."""
 
-    def __init__(self, *verdicts: Verified, **serve: Any) -> None:  # noqa: ANN401
-        self.settings = settings_of(**serve)
+    def __init__(
+        self,
+        *verdicts: Verified,
+        access: Mapping[str, Any] | None = None,
+        **serve: Any,  # noqa: ANN401
+    ) -> None:
+        self.settings = settings_of(access, **serve)
         self.catalogue = FakeCatalogue()
         self.rewriter = FakeRewriter()
         self.cache = FakeCache()
@@ -249,7 +337,10 @@ class World:
         self.state = Redis.from_url("redis://127.0.0.1:1/0")
         self.known = KnownFromTest(self.state, Keys(), index_of(*verdicts))
         self.popularity = FakePopularity()
-        self.impressions = ImpressionBuffer(self.writer, capacity=self.settings.serve.impression_buffer)
+        self.shedder = Shedder(self.state, Keys(), self.settings.feedback)
+        self.impressions = ImpressionBuffer(
+            self.writer, capacity=self.settings.serve.impression_buffer, shedder=self.shedder
+        )
 
     @property
     def parts(self) -> Parts:
@@ -260,9 +351,12 @@ class World:
             cache=self.cache,
             known=self.known,
             rewriter=self.rewriter,
+            signer=SIGNER,
             writer=self.writer,
             impressions=self.impressions,
+            shedder=self.shedder,
             popularity=self.popularity,
+            pins=Pins(None, self.settings.keys, self.clock, ttl_s=self.settings.serve.pin_ttl_s),
             clock=self.clock,
             rng=random.Random(0),
         )

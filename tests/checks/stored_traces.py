@@ -6,7 +6,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from feedback.decay import as_text
+from feedback.evidence.decay import as_text
 
 Flat = Iterable[bytes]
 

@@ -16,9 +16,9 @@ from agent.learner.explored import DirectSource
 from agent.learner.session import LearnerSession
 from agent.policy.prompt import Prompt
 from agent.settings import Settings
+from feedback.delivery.streams import FIELD
 from feedback.records import Band, Rewrite
 from feedback.stores import connect
-from feedback.streams import FIELD
 
 pytestmark = [
     pytest.mark.timeout(150),

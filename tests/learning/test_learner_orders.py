@@ -33,7 +33,7 @@ class Desk:
         self.settings = settings
         self.redis: Redis = connect(settings.redis.state_url)
         self.registry = Registry(self.redis, settings.keys)
-        self.checkpoints = Checkpoints(settings.data_dir / "checkpoints")
+        self.checkpoints = Checkpoints(settings.tenant_dir / "checkpoints")
         self.clock = ManualClock(3_000)
         self.session = cast("LearnerSession", None)
 
@@ -196,7 +196,7 @@ async def test_a_rewind_before_all_checkpoints_learns_everything_anew(settings: 
 
 
 def names(settings: Settings) -> list[str]:
-    return sorted(path.name for path in (settings.data_dir / "weights" / "batches").iterdir())
+    return sorted(path.name for path in (settings.tenant_dir / "weights" / "batches").iterdir())
 
 
 async def test_a_checkpoint_holds_no_pickle_and_restores_to_the_bit(
@@ -206,7 +206,7 @@ async def test_a_checkpoint_holds_no_pickle_and_restores_to_the_bit(
     await desk.start()
     await desk.made(3)
     before = desk.session._algorithm.learner_group._learner.tensors()
-    folder = settings.data_dir / "checkpoints"
+    folder = settings.tenant_dir / "checkpoints"
     assert {path.suffix for path in folder.rglob("*") if path.is_file()} == {"", ".json", ".safetensors"}
     await desk.session.close()
 

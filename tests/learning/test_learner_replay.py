@@ -124,7 +124,7 @@ async def test_what_is_missing_or_changed_is_named(tmp_path: Path, tenant: str, 
         await replay(settings, start=0, end=3)
     made = await replay(settings, start=2, end=3)
     assert made.equal
-    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    checkpoints = Checkpoints(settings.tenant_dir / "checkpoints")
     checkpoints.drop([one for one in checkpoints.every() if one.progress.updates == 4])
     with pytest.raises(Permanent, match=r"checkpoint of version 2 \(4 updates\) is not kept"):
         await replay(settings, start=2, end=3)

@@ -173,7 +173,7 @@ async def test_killed_at_any_time_it_goes_on_and_every_version_can_be_made_again
         await lives.live(lives_s=rng.uniform(0.0, 0.5), versions=len(known) + life % 2)
         every = await lives.versions()
         assert every[: len(known)] == known
-        latest = Checkpoints(lives.settings.data_dir / "checkpoints").latest()
+        latest = Checkpoints(lives.settings.tenant_dir / "checkpoints").latest()
         reached = latest.progress.updates if latest else 0
         assert reached >= max(updates, every[-1].steps if every else 0)
         known, updates = every, reached

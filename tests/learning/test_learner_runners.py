@@ -18,10 +18,11 @@ from agent.learner.rollout import Rollout
 from agent.learner.session import LearnerSession
 from agent.policy.pack import Group
 from agent.retrieval import Catalogue
+from agent.retrieval.budget import tell_live
 from agent.scoring import rewards, snapshot
 from agent.sections import OpenSearchSettings
 from agent.settings import Settings
-from feedback.evidence import ShopTotals
+from feedback.evidence.reading import ShopTotals
 from feedback.stores import connect
 
 pytestmark = [
@@ -45,7 +46,7 @@ async def stocked(settings: OpenSearchSettings) -> Catalogue:
 @pytest.fixture(name="settings")
 def _settings(tmp_path: Path, tenant: str, redis_url: str, fake_opensearch_url: str) -> Settings:
     settings = toy_settings(tmp_path, tenant, redis_url, runners=2)
-    shop = OpenSearchSettings(url=fake_opensearch_url, index=tenant)
+    shop = OpenSearchSettings(url=fake_opensearch_url, index=tenant, background_per_s=1000.0)
     return settings.model_copy(update={"opensearch": shop})
 
 
@@ -108,6 +109,10 @@ async def test_two_runners_write_and_search_with_the_newest_weights(
     scored = await rewards(catalogue, texts, frozen, settings, purpose="learner")
     assert {r.prompt.query: list(r.gains) for r in step} == scored
     assert len({reward for scores in scored.values() for reward in scores}) > 1
+    redis = session.parts.stores.redis
+    assert redis is not None
+    told = await tell_live(redis, settings.keys, 0)
+    assert told.searches["learner"] >= 3 * len(QUERIES)  # the runners' own, out of the shop's budget
 
 
 async def test_an_outage_at_a_runner_is_no_reward(session: LearnerSession, catalogue: Catalogue) -> None:

@@ -7,9 +7,9 @@ import pytest
 from test_learner_orders import Desk
 from toy import toy_settings
 
-from feedback.ledger import LedgerRow, day_of
+from feedback.delivery.streams import FIELD
+from feedback.evidence.ledger import LedgerRow, day_of
 from feedback.records import Arm
-from feedback.streams import FIELD
 from feedback.version_records import Window
 
 pytestmark = [

@@ -9,9 +9,9 @@ from toy import QUERIES, toy_settings
 from agent.evaluate.lineage_telling import Scope, of_event, of_page, of_version, opened
 from agent.settings import Settings
 from feedback.clock import wall_clock
-from feedback.collector import Collector
+from feedback.collecting.collector import Collector
+from feedback.delivery.streams import StreamWriter
 from feedback.records import Action, Arm, Event, Impression, Rewrite, Rung
-from feedback.streams import StreamWriter
 
 pytestmark = [
     pytest.mark.timeout(150),

@@ -21,7 +21,7 @@ NOTHINGS = (("steel ladder", ""), ("paint brush", ""), ("wall clock", ""), ("gar
 
 @pytest.fixture(name="policy", scope="module")
 def _policy() -> Policy:
-    return Policy.load(PolicySettings())
+    return Policy.load(PolicySettings(dtype="float32"))
 
 
 def test_the_converted_model_is_what_was_converted(policy: Policy) -> None:
@@ -51,6 +51,18 @@ def test_empty_and_other_rewrites_survive_their_tokens(policy: Policy) -> None:
 
 
 def test_sampled_equals_recomputed(policy: Policy) -> None:
+    assert largest_difference(policy) < 1e-4
+
+
+def test_in_bfloat16_what_was_sampled_is_recomputed_to_its_rounding() -> None:
+    short = Policy.load(PolicySettings(dtype="bfloat16"))
+    short.keep_frozen()
+    assert largest_difference(short) < 0.25
+    assert short.keeps
+
+
+def largest_difference(policy: Policy) -> float:
+    """Return the largest difference between a token's log-probability when it was drawn and when scored."""
     long = "i need something to hang up the heavy pictures in my flat without drilling any hole"
     prompts = [Prompt(query="leather couch", examples=COUCHES), Prompt(query=long, form=Form.INSTEAD)]
     rewrites = policy.sample(prompts, n=3, seed=0)
@@ -59,10 +71,11 @@ def test_sampled_equals_recomputed(policy: Policy) -> None:
         for prompt, group in zip(prompts, rewrites, strict=True)
     ]
     scored = policy.score(groups)
-    for row, group in zip(scored, rewrites, strict=True):
-        for logprobs, rewrite in zip(row, group, strict=True):
-            expected = torch.tensor(rewrite.token_logprobs)
-            torch.testing.assert_close(logprobs[: len(expected)], expected, atol=1e-4, rtol=0)
+    return max(
+        float((logprobs.detach()[: len(one.token_logprobs)] - torch.tensor(one.token_logprobs)).abs().max())
+        for row, group in zip(scored, rewrites, strict=True)
+        for logprobs, one in zip(row, group, strict=True)
+    )
 
 
 def test_six_steps_of_imitation_teach_a_word(policy: Policy) -> None:

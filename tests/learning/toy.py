@@ -14,9 +14,9 @@ from agent.scoring import Searches
 from agent.sections import LearnerSettings, PlanSettings, PolicySettings
 from agent.settings import Settings
 from feedback.clock import ManualClock
-from feedback.evidence import Head, Moved, ObjectEvidence, QueryEvidence, ShopTotals
+from feedback.evidence.neighbours import VerifiedIndex
+from feedback.evidence.reading import Head, Moved, ObjectEvidence, QueryEvidence, ShopTotals
 from feedback.keys import Keys
-from feedback.neighbours import VerifiedIndex
 
 GOOD_LETTER = "e"
 """A rewrite that writes it in any word finds what shoppers want."""

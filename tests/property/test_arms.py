@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from agent.sections import ServeSettings
 from agent.serve.arms import arm_of, in_raw_share, raw_share
-from feedback.interleaving import team_draft
+from feedback.exploring.interleaving import team_draft
 from feedback.records import Arm
 
 LISTS = st.lists(st.sampled_from("abcdefghijkl"), unique=True, max_size=12)

@@ -13,20 +13,20 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from typing_extensions import override
 
 from feedback.clock import ManualClock
-from feedback.collector import Collector
-from feedback.commit import Effects
-from feedback.counts import read_counts
-from feedback.evidence import EvidenceReader, fold_of
+from feedback.collecting.collector import Collector
+from feedback.collecting.commit import Effects
+from feedback.collecting.counts import read_counts
+from feedback.collecting.partition import Partition
+from feedback.delivery.streams import StreamWriter
+from feedback.evidence.reading import EvidenceReader, fold_of
 from feedback.keys import Keys
-from feedback.partition import Partition
 from feedback.records import Action, Arm, Event, Impression, Rung
-from feedback.settings import FeedbackSettings
+from feedback.settings import FeedbackSettings, GuardSettings
 from feedback.stores import connect
-from feedback.streams import StreamWriter
 
 NOW_MS = 1_700_000_000_000
-PRIOR = FeedbackSettings().examination
-SETTINGS = FeedbackSettings(batch=3, lease_s=30)
+PRIOR = FeedbackSettings(min_clients=1).examination
+SETTINGS = FeedbackSettings(min_clients=1, batch=3, lease_s=30, guard=GuardSettings(enabled=False))
 PAGES = st.lists(
     st.tuples(
         st.sampled_from(["couch", "sofa", "spanner"]),
@@ -36,9 +36,8 @@ PAGES = st.lists(
     min_size=1,
     max_size=4,
 )
-ACTIONS = st.lists(
-    st.tuples(st.integers(0, 3), st.sampled_from("ABCD"), st.sampled_from(list(Action))), max_size=8
-)
+ACTED = [Action.CLICK, Action.ADD_TO_CART, Action.PURCHASE]
+ACTIONS = st.lists(st.tuples(st.integers(0, 3), st.sampled_from("ABCD"), st.sampled_from(ACTED)), max_size=8)
 Record = Impression | Event
 
 
@@ -71,7 +70,22 @@ def records(
         )
         for i, (p, object_id, action) in enumerate(actions)
     ]
-    return [*shown, *done]
+    return [*shown, *(one for one in done if not _is_of_another_page(one, shown, done))]
+
+
+def _is_of_another_page(event: Event, shown: list[Impression], done: list[Event]) -> bool:
+    """Tell whether a purchase of what its page did not show goes to a click on another page."""
+    pages = {page.query_id: page for page in shown}
+    return (
+        event.action_name is Action.PURCHASE
+        and event.object_id not in pages[event.query_id].object_ids
+        and any(
+            one.action_name is Action.CLICK
+            and (one.client_id, one.object_id) == (event.client_id, event.object_id)
+            and one.query_id != event.query_id
+            for one in done
+        )
+    )
 
 
 def expected(all_records: list[Record]) -> dict[tuple[str, int, str, str], float]:

@@ -40,7 +40,7 @@ async def compare(redis: Redis, clients: list[str], pages: int, seed: int, appli
         assert await world.hashes() == {
             key: pytest.approx(fields, rel=1e-9, abs=1e-12) for key, fields in expected.items()
         }
-        assert await world.moved() == await without.moved()
+        assert await world.asked() == await without.asked()
         assert await places_of(redis, world.keys.tenant, [GONE, digest(GONE)]) == []
         assert erased.any == (len(others) < len(log))
     finally:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feedback.errors import Permanent
-from feedback.interleaving import RAW, REWRITE, _round, credit, preference, team_draft
+from feedback.exploring.interleaving import RAW, REWRITE, _round, credit, preference, team_draft
 
 LISTS = st.lists(st.sampled_from("abcdefg"), unique=True, max_size=5)
 CLICKS = st.lists(st.floats(0, 1), min_size=8, max_size=8)

@@ -21,8 +21,8 @@ from agent.evaluate.metrics import mean, ndcg
 from agent.lending import lend
 from agent.policy.plan import Plan, plan
 from agent.serve.deciding import decide
-from feedback.decay import Decay
-from feedback.neighbours import VerifiedIndex
+from feedback.evidence.decay import Decay
+from feedback.evidence.neighbours import VerifiedIndex
 from feedback.records import Rewrite
 from feedback.text import bucket, normalise
 from tests.service.drift_panel import HEADLINE, Point

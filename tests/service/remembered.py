@@ -15,10 +15,13 @@ from agent.demo.shop import Action, Product, Visit
 from agent.policy.plan import Plan
 from agent.retrieval import Catalogue
 from agent.retrieval.results import Results
+from agent.serve.callers import Caller
 from agent.serve.intake import Intake
 from agent.serve.schemas import SearchRequest
 from agent.serve.searching import Searcher
 from feedback.clock import Clock
+from feedback.keys import Keys
+from tests.service.anybody import AnySender
 
 OK = 202
 
@@ -28,14 +31,25 @@ class RememberedPages:
 
     def __init__(self, catalogue: Catalogue) -> None:
         self._catalogue = catalogue
+        self.templates = catalogue.templates
         self._pages: dict[tuple[Plan, int, int], Results] = {}
         self.searches = 0
         """That OpenSearch answered."""
 
     async def search(
-        self, plan: Plan, *, size: int = 10, offset: int = 0, purpose: str = "search"
+        self,
+        plan: Plan,
+        *,
+        size: int = 10,
+        offset: int = 0,
+        purpose: str = "search",
+        without: Sequence[str] = (),
     ) -> Results:
         """Return one page; raises SearchFailed."""
+        if without:
+            return await self._catalogue.search(
+                plan, size=size, offset=offset, purpose=purpose, without=without
+            )
         if (plan, size, offset) not in self._pages:
             self.searches += 1
             page = await self._catalogue.search(plan, size=size, offset=offset, purpose=purpose)
@@ -67,16 +81,18 @@ class RememberedPages:
 
 
 class DirectGateway(Gateway):
-    """The gateway's search and intake, called in the process."""
+    """The gateway's search and intake, called in the process, behind its edge: ids stay as they are."""
 
-    def __init__(self, searcher: Searcher, intake: Intake, clock: Clock) -> None:
+    def __init__(self, searcher: Searcher, intake: Intake, keys: Keys, clock: Clock) -> None:
         super().__init__("http://nowhere", clock=clock)
+        self._keys = keys
         self._searcher = searcher
         self._intake = intake
 
     @override
     async def _search(self, request: dict[str, Any]) -> Page:
-        answer = await self._searcher.search(SearchRequest(**request))
+        caller = Caller(query_id=self._keys.new_query_id(request["user_query"]))
+        answer = await self._searcher.search(SearchRequest(**request), caller)
         return Page(
             query_id=answer.query_id,
             object_ids=tuple(hit.object_id for hit in answer.hits),
@@ -91,6 +107,6 @@ class DirectGateway(Gateway):
     @override
     async def act(self, visit: Visit, page: Page, actions: Sequence[Action]) -> None:
         body = json.dumps({"events": self.events(visit, page, actions)}).encode()
-        response = await self._intake.take(body)
+        response = await self._intake.take(body, AnySender())
         if response.status_code != OK:
             raise ValueError(f"the events were refused: {bytes(response.body).decode()}")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from redis import Redis
+from report_html import Parsed
 
 from agent.errors import Permanent
 from agent.evaluate.backtest import BacktestOptions, run_backtest
@@ -16,7 +17,7 @@ from agent.evaluate.backtest_figures import Answer
 from agent.evaluate.baselines import Clicks
 from agent.evaluate.report import Report
 from agent.settings import Settings
-from feedback.neighbours import VerifiedIndex
+from feedback.evidence.neighbours import VerifiedIndex
 from tests.service.backtest_log import CALLED, Line, asked, catalogue, clicks, object_of
 
 pytestmark = pytest.mark.timeout(180)
@@ -93,7 +94,7 @@ def test_nothing_is_known_before_the_first_click(played: Played) -> None:
     assert first["verified"] == {"queries": 0, "of": 0}
 
 
-def test_the_report_holds_what_was_promised_as_table_json_and_picture(played: Played, tmp_path: Path) -> None:
+def test_the_report_holds_what_was_promised_as_table_json_and_page(played: Played, tmp_path: Path) -> None:
     figures = played.report.figures
     assert {"raw", "served", "policy", "rm3", "click_memory"} <= figures["ndcg10"].keys()
     assert {"share", "raw", "served", "policy", "nearest", "worse"} <= figures["never_seen"].keys()
@@ -106,9 +107,13 @@ def test_the_report_holds_what_was_promised_as_table_json_and_picture(played: Pl
     ]
     assert any("no impressions" in note for note in figures["notes"])
     assert sum(part["clicks"] for part in figures["by_rung"].values()) == figures["clicks"] == 60
-    picture = played.report.save(tmp_path / "out" / "report.json")
-    assert json.loads((tmp_path / "out" / "report.json").read_text()) == figures
-    assert picture.read_bytes().startswith(b"\x89PNG")
+    places = played.report.save(tmp_path / "out" / "report.json")
+    assert json.loads(places.figures.read_text()) == json.loads(json.dumps(figures))
+    page = Parsed(places.page.read_text())
+    assert page.faults() == []
+    assert "vorhang" in page.text  # a query that found nothing and was answered
+    assert {one["text"] for one in figures["by_query"] if one["rung"] == "raw"} == {""}
+    assert any("curtain" in one["text"] for one in figures["by_query"])
     assert played.report.table() is not None
 
 

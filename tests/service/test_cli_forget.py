@@ -12,12 +12,14 @@ import pytest
 import torch
 from erased_worlds import GONE, NOW_MS, World, log_of, page_of
 from redis.asyncio import Redis
+from serve_fakes import SECRET
 from stored_traces import files_of, places_of
 from typer.testing import CliRunner
 
 from agent.cli import app, main
 from agent.weights.registry import Move, Registry
 from agent.weights.store import AdapterStore
+from feedback.access import Signer
 from feedback.keys import Keys
 from feedback.settings import FeedbackSettings
 from feedback.stores import connect, forget
@@ -34,13 +36,13 @@ class Shop:
 
     def __init__(self, url: str, tenant: str, folder: Path) -> None:
         self.url, self.keys, self.folder = url, Keys(tenant=tenant, partitions=2), folder
-        self.store = AdapterStore(folder / "weights")
+        self.store = AdapterStore(folder / tenant / "weights")
 
     def do(self, work: Callable[[World], Awaitable[T]]) -> T:
         async def run() -> T:
             redis: Redis = connect(self.url, 10.0)
             try:
-                return await work(World(redis, self.keys, FeedbackSettings()))
+                return await work(World(redis, self.keys, FeedbackSettings(min_clients=1)))
             finally:
                 await redis.aclose()
 
@@ -75,7 +77,7 @@ class Shop:
         return [*places, *files_of(self.folder, words)]
 
     def run(self, *args: str, answer: str | None = None) -> Any:  # noqa: ANN401
-        return CliRunner().invoke(app, ["forget", "--client", GONE, *args], input=answer)
+        return CliRunner().invoke(app, ["forget", "--pseudonym", GONE, *args], input=answer)
 
 
 @pytest.fixture
@@ -181,7 +183,7 @@ def test_another_erasure_is_an_error_of_one_line(
         await world.redis.set(shop.keys.lease("erasure"), "another")
 
     shop.do(begin)
-    assert "another erasure runs" in failure(["--client", GONE, "--yes"], monkeypatch, capsys)
+    assert "another erasure runs" in failure(["--pseudonym", GONE, "--yes"], monkeypatch, capsys)
 
 
 def failure(args: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
@@ -198,4 +200,24 @@ def test_an_empty_id_and_a_redis_that_is_away_are_errors_of_one_line(
 ) -> None:
     assert failure(["--client", ""], monkeypatch, capsys) == "unseen: client: the id is empty"
     monkeypatch.setenv("UNSEEN_REDIS__STATE_URL", "redis://127.0.0.1:1/0")
-    assert failure(["--client", GONE], monkeypatch, capsys).startswith("unseen: redis: ")
+    assert failure(["--pseudonym", GONE], monkeypatch, capsys).startswith("unseen: redis: ")
+
+
+def test_a_client_is_named_as_the_shop_names_it_and_found_by_its_pseudonym(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "data_dir" in failure(["--client", "c-17"], monkeypatch, capsys)  # no secret, nothing is made
+    assert not (shop.folder / "secrets").exists()
+    monkeypatch.setenv("UNSEEN_ACCESS__SECRET", SECRET)
+    known = Signer(SECRET, shop.keys).client("c-17")
+
+    async def show(world: World) -> None:
+        await world.send([page_of(shop.keys, known, "couch", "AB", NOW_MS)])
+        await world.collect()
+
+    shop.do(show)
+    told = CliRunner().invoke(app, ["forget", "--client", "c-18", "--json", "--yes"])
+    assert json.loads(told.stdout)["forgotten"] is False
+    told = CliRunner().invoke(app, ["forget", "--client", "c-17", "--json", "--yes"])
+    assert json.loads(told.stdout)["forgotten"] is True
+    assert shop.do(lambda world: places_of(world.redis, shop.keys.tenant, [known, digest(known)])) == []

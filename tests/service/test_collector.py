@@ -12,20 +12,22 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from feedback.candidates import CandidateReader
 from feedback.clock import ManualClock
-from feedback.collector import Collector
-from feedback.counts import read_counts
+from feedback.collecting import join as joining
+from feedback.collecting.collector import Collector
+from feedback.collecting.counts import read_counts
+from feedback.collecting.partition import Deposed, Partition
+from feedback.delivery.entries import Entries
+from feedback.delivery.streams import StreamWriter
 from feedback.errors import Permanent, Transient
-from feedback.evidence import EvidenceReader
+from feedback.evidence.candidates import CandidateReader
+from feedback.evidence.ledger import LedgerRow
+from feedback.evidence.neighbours import VerifiedIndex
+from feedback.evidence.reading import EvidenceReader
 from feedback.keys import Keys
-from feedback.ledger import LedgerRow
-from feedback.neighbours import VerifiedIndex
-from feedback.partition import Deposed, Partition
 from feedback.records import Action, Arm, Event, Impression, Rewrite, Rung, Verified
-from feedback.settings import ActionWeight, FeedbackSettings
+from feedback.settings import ActionWeight, FeedbackSettings, GuardSettings
 from feedback.stores import connect
-from feedback.streams import StreamWriter
 
 NOW_MS = 1_700_000_000_000
 DAY_S = 86_400
@@ -37,7 +39,9 @@ class Shop:
 
     redis: Redis
     keys: Keys
-    settings: FeedbackSettings = FeedbackSettings(stream_maxlen=1000, lease_s=30)  # noqa: RUF009 - frozen
+    settings: FeedbackSettings = FeedbackSettings(  # noqa: RUF009 - frozen
+        min_clients=1, stream_maxlen=1000, lease_s=30, guard=GuardSettings(enabled=False)
+    )
     clock: ManualClock = field(default_factory=lambda: ManualClock(NOW_MS))
     ids: "count[int]" = field(default_factory=count)
 
@@ -133,11 +137,74 @@ async def test_each_useless_event_is_dropped_with_its_reason_and_nothing_else_is
     assert evidence.merged()["B"].examinations == pytest.approx(0.85)
 
 
+async def seen_events(shop: Shop) -> set[bytes]:
+    kept: list[Any] = [await shop.redis.zrange(shop.keys.seen(p), 0, -1) for p in range(shop.keys.partitions)]
+    return {name for names in kept for name in names if name.startswith(b"e:")}
+
+
+async def test_of_events_that_come_to_nothing_no_id_is_kept_and_repeating_them_changes_nothing(
+    shop: Shop,
+) -> None:
+    guarded = Shop(shop.redis, shop.keys, FeedbackSettings(min_clients=1))
+    page, hidden = guarded.page("couch", "AB"), guarded.page("couch", "AB", purpose="monitoring")
+    counts = guarded.event(page, "A", event_id="counts")
+    useless = [
+        guarded.event(page, "Z", event_id="not-shown"),
+        guarded.event(hidden, "A", event_id="purpose"),
+        guarded.event(page, "A", event_id="other-client", client_id="eve"),
+        guarded.event(page, "A", event_id="repeated"),
+    ]
+    await guarded.writer.add_events([guarded.event(page, "Z", event_id="waits")])
+    await guarded.collect()
+    await guarded.writer.add_impressions([page, hidden])
+    await guarded.writer.add_event(counts)
+    await guarded.collect()
+    for _ in range(2):
+        await guarded.writer.add_events(useless)
+        await guarded.collect()
+    assert await seen_events(guarded) == {b"e:counts", b"e:waits"}
+    assert await guarded.dropped() == {"not_shown": 3, "purpose": 3, "other_client": 2, "repeated": 2}
+    (evidence,) = await guarded.reader.read(["couch"])
+    assert evidence.clicks == pytest.approx(1.0)
+
+
+async def test_what_repeats_an_action_of_its_own_batch_is_remembered_as_that_may_be_undone(
+    shop: Shop,
+) -> None:
+    page = await shop.show("couch", "AB")
+    await shop.writer.add_events([shop.event(page, "A", event_id=one) for one in ("first", "second")])
+    await shop.collect()
+    assert await seen_events(shop) == {b"e:first", b"e:second"}
+    assert await shop.dropped() == {"repeated": 1}
+
+
+async def test_of_the_events_that_wait_for_one_page_the_first_count_and_no_purchase_is_lost(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(joining, "MOST_WAITING", 2)
+    page = shop.page("couch", "ABCD")
+    for object_id in "ABC":
+        await shop.click(page, object_id, event_id=f"on-{object_id}")
+        await shop.collect()
+    await shop.click(page, "D", event_id="order", action_name=Action.PURCHASE)
+    await shop.collect()
+    assert await shop.dropped() == {"too_many_waiting": 1}
+    assert await seen_events(shop) == {b"e:on-A", b"e:on-B", b"e:order"}
+    assert (await read_counts(shop.redis, shop.keys)).orders == {"purchases": 1}
+    await shop.writer.add_impressions([page])
+    await shop.collect()
+    await shop.click(page, "C", event_id="on-C")  # sent again, as its sender may
+    await shop.collect()
+    (evidence,) = await shop.reader.read(["couch"])
+    assert evidence.clicks == pytest.approx(3.0)
+
+
 async def test_an_event_before_its_page_waits_and_one_whose_page_never_comes_is_counted(shop: Shop) -> None:
     page = shop.page("couch", "AB")
     orphan = msgspec.structs.replace(page, query_id=shop.keys.new_query_id("couch"))
     await shop.click(page, "B")
     await shop.click(orphan, "A")
+    await shop.click(orphan, "B")
     await shop.collect()
     assert (await shop.reader.read(["couch"]))[0].clicks == 0
     await shop.writer.add_impressions([page])
@@ -148,7 +215,7 @@ async def test_an_event_before_its_page_waits_and_one_whose_page_never_comes_is_
     shop.clock.advance(DAY_S + 1)
     await shop.show("couch", "A")
     await shop.collect()
-    assert await shop.dropped() == {"unknown_query": 1}
+    assert await shop.dropped() == {"lost_page": 1, "unknown_query": 2}
     assert not await shop.redis.exists(shop.keys.join(shop.keys.partition_of("couch"), orphan.query_id))
 
 
@@ -175,8 +242,8 @@ async def test_a_deposed_owner_writes_nothing(shop: Shop) -> None:
     p = shop.keys.partition_of("couch")
     read = Partition.read
 
-    async def and_lose_the_lease(self: Partition, *, pending: bool) -> object:
-        entries = await read(self, pending=pending)
+    async def and_lose_the_lease(self: Partition, now_ms: int, *, pending: bool) -> object:
+        entries = await read(self, now_ms, pending=pending)
         await shop.redis.set(shop.keys.collector_lease(self.number), b"another")
         return entries
 
@@ -270,7 +337,9 @@ async def test_evidence_halves_in_a_half_life_and_its_rate_stays(shop: Shop) -> 
     (evidence,) = await shop.reader.read(["couch"])
     assert evidence.merged()["A"].clicks == pytest.approx(0.5)
     assert (await shop.reader.totals()).mu == pytest.approx(1.0)
-    other = EvidenceReader(shop.redis, shop.keys, FeedbackSettings(half_life_s=DAY_S), shop.clock)
+    other = EvidenceReader(
+        shop.redis, shop.keys, FeedbackSettings(min_clients=1, half_life_s=DAY_S), shop.clock
+    )
     with pytest.raises(Permanent, match="half_life_s"):
         await other.read(["couch"])
 
@@ -288,7 +357,7 @@ async def test_moved_queries_come_oldest_first_and_once_with_their_newest_number
 
 
 async def test_a_query_keeps_its_heaviest_objects(shop: Shop) -> None:
-    small = Shop(shop.redis, shop.keys, FeedbackSettings(objects_a_query=10))
+    small = Shop(shop.redis, shop.keys, FeedbackSettings(min_clients=1, objects_a_query=10))
     page = await small.show("couch", "ABCDEFGH")
     await small.click(page, "H")
     await small.show("couch", "IJKLM")
@@ -312,7 +381,7 @@ async def test_a_purchase_counts_by_its_value_up_to_the_most(shop: Shop) -> None
 
 
 async def test_ranks_that_shoppers_trust_take_their_clicks_out_of_worth(shop: Shop) -> None:
-    trusting = FeedbackSettings(trusted=(0.25,))
+    trusting = FeedbackSettings(min_clients=1, trusted=(0.25,), guard=GuardSettings(enabled=False))
     collector = Collector(shop.redis, shop.keys, trusting, shop.clock)
     for _ in range(4):
         page = await shop.show("a", "AB")
@@ -368,7 +437,7 @@ async def test_a_full_stream_and_a_foreign_query_id_are_refused(shop: Shop) -> N
     with pytest.raises(Permanent, match="query_id"):
         await shop.writer.add_event(shop.event(None, "A", query_id="99-abc"))
     with pytest.raises(Permanent, match="query_id"):
-        await shop.writer.add_event(shop.event(None, "A"))
+        await shop.writer.add_event(shop.event(None, "A", client_id=""))
     await shop.collect()
     await shop.click(page, "A")  # there is room again
 
@@ -420,3 +489,24 @@ async def test_the_index_follows_new_changed_and_withdrawn_verdicts(shop: Shop) 
     assert hoover is not None
     assert hoover.text == "vacuum cleaner"
     assert index.seq == 4
+
+
+async def test_what_was_delivered_in_a_reply_that_was_lost_is_applied(shop: Shop) -> None:
+    await shop.collect()
+    partition = shop.collector._partitions[shop.keys.partition_of("couch")]
+    read = partition.read
+
+    async def lost(now_ms: int, *, pending: bool) -> Entries:
+        await read(now_ms, pending=pending)
+        raise RedisConnectionError("the reply is lost")
+
+    await shop.show("couch", "A")
+    partition.read = lost  # type: ignore[method-assign]
+    with pytest.raises(RedisConnectionError):
+        await shop.collector.step()
+    partition.read = read  # type: ignore[method-assign]
+    await shop.collect()
+    (evidence,) = await shop.reader.read(["couch"])
+    assert evidence.merged()["A"].impressions == pytest.approx(1.0)
+    pending: Any = await shop.redis.xpending(partition.streams["impressions"], "collector")
+    assert pending["pending"] == 0

@@ -9,20 +9,22 @@ from unittest.mock import patch
 import msgspec
 import pytest
 from erased_worlds import GONE, NOW_MS, QUERIES, SETTINGS, World, event_of, log_of, logged, page_of
+from made_versions import MANIFEST
 from redis.asyncio import Redis
 from redis.asyncio.client import Pipeline
 from redis.exceptions import ConnectionError as RedisConnectionError
 from stored_traces import places_of
 
+from feedback.collecting.partition import Deposed, Partition
+from feedback.delivery.streams import FIELD, StreamWriter
 from feedback.errors import Permanent, Transient
-from feedback.evidence import EvidenceReader
+from feedback.evidence.reading import EvidenceReader
 from feedback.keys import Keys
-from feedback.partition import Deposed, Partition
+from feedback.link_records import Sold
 from feedback.records import Action, Forgetting, RankEstimate, Verified
 from feedback.stores import connect, forget
-from feedback.streams import FIELD
 from feedback.text import digest
-from feedback.version_records import AuditEntry, Manifest, Rewind
+from feedback.version_records import AuditEntry, Rewind
 
 WORDS = [GONE, digest(GONE)]
 
@@ -76,27 +78,42 @@ async def leave_every_trace(world: World) -> None:
     await world.send([unread, msgspec.structs.replace(clicked, client_id="script")])
     await world.send([page_of(keys, "ann", "hose", "CD", NOW_MS)])
     await world.send([logged(keys, GONE, "couch", "A", "unread")])
+    sold = Sold(tenant=keys.tenant, client=digest(GONE), object_id="A", rev=1)
+    await world.writer.add_links([(0, sold), (1, msgspec.structs.replace(sold, client=digest("ann")))])
     await world.redis.xadd(keys.events(1), {"r": f'{{"client_id":"{GONE}", broken'})
 
 
 async def test_no_store_holds_the_client_any_more_and_others_keep_what_is_theirs(world: World) -> None:
     await leave_every_trace(world)
     kinds = {place.partition("}:")[2].split(":")[0] for place in await places_of(world.redis, *whole(world))}
-    assert kinds == {"ledger", "impressions", "events", "dead", "join", "seen", "explored"}
+    assert kinds == {
+        "ledger",
+        "impressions",
+        "events",
+        "dead",
+        "join",
+        "seen",
+        "explored",
+        "account",
+        "sold",
+        "links",
+        "pace",
+        "session",
+    }
     erased = await world.forget()
     assert await places_of(world.redis, *whole(world)) == []
-    assert (erased.dead, erased.open_pages > 0, erased.explored, erased.unread) == (2, True, 1, 4)
+    assert (erased.dead, erased.open_pages > 0, erased.explored, erased.unread) == (2, True, 1, 5)
     assert await places_of(world.redis, world.keys.tenant, ["by-another"]) == [
         f"unseen:{{{world.keys.tenant}:{world.keys.partition_of('couch')}}}:seen"
     ]
     left = {
         place.partition("}:")[2].split(":")[0] for place in await places_of(world.redis, *whole(world, "ann"))
     }
-    assert left == {"ledger", "impressions", "dead", "join", "seen"}
+    assert left == {"ledger", "impressions", "dead", "join", "seen", "account", "sold"}
     sessions = [name async for name in world.redis.scan_iter(f"unseen:{{{world.keys.tenant}:*:session:*")]
     assert {name.decode() for name in sessions} == {
-        world.keys.session("s-ann"),
-        world.keys.session("no-session"),
+        world.keys.session("ann", "s-ann"),
+        world.keys.session("no-session", "no-session"),
     }
     await world.collect()
     assert await world.redis.xlen(world.keys.dead(1)) + await world.redis.xlen(world.keys.dead(0)) == 1
@@ -106,10 +123,22 @@ def whole(world: World, client: str = "") -> tuple[str, list[str]]:
     return world.keys.tenant, [f'"{client}"', f"{client}-"] if client else WORDS
 
 
+async def test_what_is_left_of_a_log_that_was_being_played_goes_too(world: World) -> None:
+    importing = world.keys.importing()
+    writer = StreamWriter(world.redis, importing, world.settings)
+    pages = [page_of(world.keys, client, "couch", "AB", NOW_MS) for client in (GONE, "ann")]
+    await writer.add_impressions(pages)
+    await writer.add_events([event_of(page, "A", Action.CLICK, page.client_id) for page in pages])
+    assert (await world.forget()).unread == 2
+    assert await places_of(world.redis, *whole(world)) == []
+    p = world.keys.partition_of("couch")
+    assert [await world.redis.xlen(of(p)) for of in (importing.impressions, importing.events)] == [1, 1]
+
+
 async def test_the_session_of_a_client_without_one_bears_its_digest_and_goes(world: World) -> None:
     await world.send([page_of(world.keys, "no-session", "couch", "AB", NOW_MS)])
     await world.collect()
-    key = world.keys.session("no-session")
+    key = world.keys.session("no-session", "no-session")
     assert digest("no-session") in key
     assert await world.redis.exists(key)
     await world.forget("no-session")
@@ -269,17 +298,7 @@ async def test_a_rewind_that_the_learner_may_not_have_obeyed_yet_is_kept(world: 
     told = await rewind(world)
     assert told is not None
     assert told.before_ms == 5
-    made = Manifest(
-        version=1,
-        parent=0,
-        base_model="",
-        prompt_version="",
-        uri="",
-        sha256="",
-        n_bytes=0,
-        made_at_ms=told.at_ms + 3_600_001,
-        steps=1,
-    )
+    made = msgspec.structs.replace(MANIFEST, made_at_ms=told.at_ms + 3_600_001)
     await world.redis.set(world.keys.version(1), msgspec.json.encode(made))
     await world.redis.hset(world.keys.standings(), "1", "{}")
     await world.send([page_of(world.keys, GONE, "hose", "AB", NOW_MS)])

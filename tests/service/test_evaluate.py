@@ -6,6 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from report_html import Parsed
 
 from agent.errors import BadWeights, Permanent
 from agent.evaluate.labelled import EvaluateOptions, Evaluation, run_evaluation
@@ -79,8 +80,16 @@ def test_every_policy_is_judged_on_the_same_queries(tmp_path: Path, settings: Se
     assert (spelling["wins"], spelling["losses"]) == (0, 0)
     assert figures["policies"]["base"]["terms_mean"] == figures["policies"]["latest"]["terms_mean"]
     assert judged.table().row_count == len(policies)
-    judged.save(tmp_path / "out" / "report.json")
-    assert json.loads((tmp_path / "out" / "report.json").read_text()) == figures
+    places = judged.save(tmp_path / "out" / "report.json")
+    assert json.loads(places.figures.read_text()) == json.loads(json.dumps(figures))
+    page = Parsed(places.page.read_text())
+    assert page.faults() == []
+    assert "Queries under the language model, newest version" in page.text
+    by_query = {one["query"]: one for one in figures["by_query"]}
+    assert set(by_query) == {"grey sofaa", "hose"}
+    assert by_query["grey sofaa"]["ndcg10"]["raw"] == 1.0
+    assert by_query["grey sofaa"]["instead"]["spelling"] != "grey sofaa"
+    assert figures["run"]["catalogue"] == "catalogue.jsonl"
     left = httpx.get(f"{settings.opensearch.url}/_cat/indices/evaluate-*?format=json").json()
     assert left == []
 

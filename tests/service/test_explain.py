@@ -27,14 +27,14 @@ from agent.settings import Settings
 from agent.verify import VerdictWriter, Verifier
 from agent.weights.registry import Move, Registry
 from agent.weights.store import AdapterStore
-from feedback.candidates import CandidateReader
 from feedback.clock import ManualClock, wall_clock
-from feedback.collector import Collector
-from feedback.evidence import EvidenceReader
+from feedback.collecting.collector import Collector
+from feedback.delivery.streams import FIELD
+from feedback.evidence.candidates import CandidateReader
+from feedback.evidence.reading import EvidenceReader
 from feedback.records import CachedRewrite, LendingTerms, Rewrite
 from feedback.settings import RedisSettings
 from feedback.stores import connect, forget
-from feedback.streams import FIELD
 from feedback.version_records import Figure, Judgement, Manifest, Standing, State, Trial
 
 HOUR_MS = 3_600_000

@@ -23,18 +23,18 @@ from agent.settings import Settings
 from agent.weights.registry import Registry
 from agent.weights.store import AdapterStore
 from feedback.clock import ManualClock
-from feedback.collector import Collector
+from feedback.collecting.collector import Collector
+from feedback.delivery.streams import FIELD, StreamWriter
+from feedback.evidence.popularity import Popularity, band_of
+from feedback.exploring.spending import Spending
 from feedback.keys import Keys
-from feedback.popularity import Popularity, band_of
 from feedback.records import Action, Arm, Band, Choice, Draw, Event, Impression, Rung
 from feedback.settings import FeedbackSettings, RedisSettings
-from feedback.spending import Spending
 from feedback.stores import connect
-from feedback.streams import FIELD, StreamWriter
 from feedback.version_records import Manifest
 
 TINY = PolicySettings(model="tiny", lora_layers=2)
-SETTINGS = FeedbackSettings(head_searches=50, torso_searches=10)
+SETTINGS = FeedbackSettings(min_clients=1, head_searches=50, torso_searches=10)
 
 
 async def shop(url: str, keys: Keys, clock: ManualClock) -> None:
@@ -171,7 +171,7 @@ async def test_what_explore_pages_tell_of_other_policies(redis_url: str, tenant:
 async def test_what_is_no_number_is_nobody_s_number(
     redis_url: str, tenant: str, landmark: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("feedback.popularity.LOOK_S", 5.0)  # too slow an answer is None too
+    monkeypatch.setattr("feedback.evidence.popularity.LOOK_S", 5.0)  # too slow an answer is None too
     keys, redis = Keys(tenant=tenant), connect(redis_url)
     await redis.set(keys.landmark(), landmark)
     await redis.hset(keys.queries(keys.partition_of("couch")), "all|couch", "often")

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import httpx
 import msgspec
-from serve_fakes import FakeRewriter
+import pytest
+from serve_fakes import SECRET, FakeRewriter
 
 from agent.learner.explored import DirectSource
 from agent.policy.model import Policy
@@ -17,8 +18,8 @@ from agent.serve.cache import RewriteCache
 from agent.serve.gateway import make_app
 from agent.settings import Settings
 from feedback.clock import wall_clock
-from feedback.clusters import Clusters
-from feedback.collector import Collector
+from feedback.collecting.collector import Collector
+from feedback.evidence.clusters import Clusters
 from feedback.records import Band, SamplePool
 from feedback.stores import connect
 
@@ -29,6 +30,7 @@ def settings_for(redis_url: str, opensearch_url: str, tenant: str, folder: Path)
     return Settings.model_validate(
         {
             "tenant": tenant,
+            "access": {"secret": SECRET},
             "data_dir": str(folder),
             "redis": {"state_url": redis_url, "partitions": 1},
             "feedback": {"click_window_s": 0.01},
@@ -39,6 +41,7 @@ def settings_for(redis_url: str, opensearch_url: str, tenant: str, folder: Path)
     )
 
 
+@pytest.mark.usefixtures("every_search_explores")
 async def test_a_page_that_explored_and_its_click_come_to_the_learner(
     redis_url: str, fake_opensearch_url: str, tenant: str, tmp_path: Path
 ) -> None:

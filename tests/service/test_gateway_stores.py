@@ -8,7 +8,9 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from serve_fakes import FakeRewriter, verdict
+from opensearchpy import AIOHttpConnection
+from prometheus_client import REGISTRY, generate_latest
+from serve_fakes import SECRET, FakeRewriter, verdict
 
 from agent.retrieval.catalogue import Catalogue
 from agent.serve.assemble import assemble
@@ -16,10 +18,11 @@ from agent.serve.cache import RewriteCache
 from agent.serve.gateway import Parts, make_app
 from agent.serve.replica import RewriterReplica
 from agent.settings import Settings
+from feedback import vitals
 from feedback.clock import wall_clock
+from feedback.delivery.streams import FIELD
 from feedback.records import CachedRewrite, Event, Impression, Rewrite
 from feedback.stores import connect
-from feedback.streams import FIELD
 from feedback.version_records import Standing, Trial
 
 PRODUCTS = [
@@ -35,6 +38,7 @@ def settings_for(redis: str, opensearch: str, tenant: str, **serve: Any) -> Sett
     return Settings.model_validate(
         {
             "tenant": tenant,
+            "access": {"secret": SECRET},
             "redis": {"state_url": redis, "partitions": 2, "timeout_s": 1},
             "opensearch": {"url": opensearch, "index": tenant},
             "policy": {"model": "tiny"},
@@ -95,6 +99,7 @@ async def store_verdict(settings: Settings, query: str, text: str, seq: int) -> 
     await redis.aclose()
 
 
+@pytest.mark.timeout(300)  # the first one starts the engine
 @pytest.mark.parametrize("engine", ["fake_opensearch_url", "opensearch_url"])
 async def test_a_search_and_its_click_arrive_in_the_streams_of_one_partition(
     engine: str, redis_url: str, tenant: str, request: pytest.FixtureRequest
@@ -191,16 +196,59 @@ async def test_an_unreadable_cache_entry_is_a_miss(settings: Settings) -> None:
     await redis.aclose()
 
 
+async def test_what_was_read_is_taken_for_granted_for_a_moment_and_not_past_what_was_written_anew(
+    settings: Settings,
+) -> None:
+    redis = connect(settings.redis.state_url)
+    written = RewriteCache(redis, settings.keys, ttl_s=60)
+    read = RewriteCache(redis, settings.keys, ttl_s=60, near_s=0.3)
+    sofa, settee = (CachedRewrite(rewrite=Rewrite(text=text)) for text in ("sofa", "settee"))
+    assert await read.get("couch") is None
+    await written.put("couch", sofa)
+    assert await read.get("couch") == sofa  # that there was none is not taken for granted
+    await written.put("couch", settee)
+    assert await read.get("couch") == sofa
+    read.forget("couch")
+    assert await read.get("couch") == settee
+    await written.put("couch", sofa)
+    async with asyncio.timeout(5):
+        while await read.get("couch") != sofa:
+            await asyncio.sleep(0.02)
+    await redis.aclose()
+
+
 async def test_the_gateway_tells_its_figures_and_its_url(settings: Settings) -> None:
     redis = connect(settings.redis.state_url)
-    key = settings.keys.vitals("gateway")
+    keys = settings.keys
     async with gateway(settings) as http, asyncio.timeout(10):
         await search(http, "couch")
-        while int(await redis.hget(key, "searches") or 0) < 1:
+        while not (said := await vitals.read(redis, keys)).number("gateway", "searches"):
             await asyncio.sleep(0.05)
-        assert await redis.hget(key, "url") == b"http://here"
-        assert 0 < await redis.ttl(key) <= 60
+        assert said.of["gateway"]["url"] == "http://here"
+        (name,) = said.each["gateway"]
+        assert 0 < await redis.ttl(keys.vitals("gateway", name)) <= 15
+    assert not (await vitals.read(redis, keys)).of["gateway"]  # it takes them with it
     await redis.aclose()
+
+
+async def test_what_opensearch_takes_is_no_time_of_the_gateway_s_own(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    perform = AIOHttpConnection.perform_request
+
+    async def slow(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        await asyncio.sleep(0.3)
+        return await perform(*args, **kwargs)
+
+    def spent(stage: str) -> float:
+        return REGISTRY.get_sample_value("unseen_stage_seconds_sum", {"stage": stage}) or 0.0
+
+    async with gateway(settings) as http:
+        monkeypatch.setattr(AIOHttpConnection, "perform_request", slow)
+        whole, own = spent("whole"), spent("own")
+        await search(http, "couch")
+        assert spent("whole") - whole >= 0.3
+        assert 0 < spent("own") - own < 0.3
 
 
 async def begin_trial(settings: Settings, share: float) -> None:
@@ -213,6 +261,21 @@ async def begin_trial(settings: Settings, share: float) -> None:
         await stored
     trial = Trial(version=2, stable=1, share=share, began_at_ms=0)
     await redis.mset({keys.stable(): 1, keys.trial(): msgspec.json.encode(trial)})
+    await redis.aclose()
+
+
+async def test_what_shoppers_search_is_told_to_the_background_budget(settings: Settings) -> None:
+    redis: Any = connect(settings.redis.state_url)
+    async with gateway(settings) as http, asyncio.timeout(10):
+        await search(http, "couch")
+        await search(http, "couch", purpose="evaluation")
+        await http.post("/rewrite", json={"user_query": "couch", "client_id": "c"})
+        while not (slots := await redis.hgetall(settings.keys.live())):
+            await asyncio.sleep(0.05)
+        text = generate_latest().decode()  # what the admin port shows
+    assert sum(map(int, slots.values())) == 2  # no shopper's: the evaluation
+    assert "unseen_live_searches_per_second" in text
+    assert "unseen_background_budget_per_second 2.0" in text
     await redis.aclose()
 
 

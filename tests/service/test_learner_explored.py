@@ -16,11 +16,11 @@ from agent.learner.explored import DirectSource
 from agent.policy.model import Policy
 from agent.sections import LearnerSettings, PolicySettings
 from feedback.clock import ManualClock
-from feedback.clusters import Clusters
+from feedback.delivery.streams import FIELD
+from feedback.evidence.clusters import Clusters
 from feedback.keys import Keys
 from feedback.records import Explored
 from feedback.stores import connect
-from feedback.streams import FIELD
 
 NOW_MS = 1_700_000_000_000
 SETTINGS = LearnerSettings(direct_max_versions=5, direct_max_age_s=100)

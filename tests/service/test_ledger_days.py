@@ -8,19 +8,19 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from feedback import ledger_days
+from feedback.delivery.streams import FIELD
+from feedback.evidence import ledger_days
+from feedback.evidence.ledger import LedgerRow, day_of
+from feedback.evidence.ledger_days import DAY_MS, days_since, last_ids, rows_after, windows
 from feedback.keys import Keys
-from feedback.ledger import LedgerRow, day_of
-from feedback.ledger_days import DAY_MS, days_since, last_ids, rows_after, windows
 from feedback.records import Arm
 from feedback.settings import FeedbackSettings
 from feedback.stores import connect, forget
-from feedback.streams import FIELD
 from feedback.version_records import Window
 
 TODAY = 20_000
 NOW_MS = TODAY * DAY_MS + DAY_MS // 2
-SETTINGS = FeedbackSettings(dedupe_window_s=2 * 86_400, ledger_days=30)
+SETTINGS = FeedbackSettings(min_clients=1, dedupe_window_s=2 * 86_400, ledger_days=30)
 
 
 @pytest_asyncio.fixture(name="redis")

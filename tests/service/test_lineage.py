@@ -22,12 +22,12 @@ from agent.learner.batches import FOLDER, BatchRecord, BatchStore, Ground, Group
 from agent.settings import Settings
 from agent.weights.files import Files
 from agent.weights.registry import Registry
-from feedback.entries import PAGE
-from feedback.ledger import LedgerRow, day_of
+from feedback.delivery.entries import PAGE
+from feedback.delivery.streams import FIELD
+from feedback.evidence.ledger import LedgerRow, day_of
 from feedback.records import Action, Arm, Draw, Explored, Impression, Rewrite, Rung
 from feedback.settings import RedisSettings
 from feedback.stores import connect, forget
-from feedback.streams import FIELD
 from feedback.version_records import Manifest, Window
 
 DAY_MS = 86_400_000

@@ -11,16 +11,18 @@ from redis.asyncio.client import Pipeline
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from feedback.clock import ManualClock
-from feedback.collector import Collector
-from feedback.counts import read_counts
+from feedback.collecting.collector import Collector
+from feedback.collecting.counts import read_counts
+from feedback.delivery.streams import FIELD, StreamWriter
 from feedback.keys import Keys
 from feedback.records import Action, Arm, Band, Choice, Draw, Event, Explored, Impression, Rewrite, Rung
 from feedback.settings import FeedbackSettings
 from feedback.stores import connect
-from feedback.streams import FIELD, StreamWriter
 
 NOW_MS = 1_700_000_000_000
-SETTINGS = FeedbackSettings(batch=3, lease_s=600, click_window_s=30, blind_s=20, explored_maxlen=3)
+SETTINGS = FeedbackSettings(
+    min_clients=1, batch=3, lease_s=600, click_window_s=30, blind_s=20, explored_maxlen=3
+)
 DRAWN = Rewrite(text="sofa", token_ids=(4, 5), token_logprobs=(-0.5, -0.25), version=3)
 
 

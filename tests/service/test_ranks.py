@@ -8,21 +8,29 @@ import pytest
 from redis.asyncio import Redis
 
 from feedback.clock import ManualClock
-from feedback.collector import Collector
-from feedback.evidence import EvidenceReader
-from feedback.half_life import compare
+from feedback.collecting.collector import Collector
+from feedback.delivery.streams import StreamWriter
+from feedback.evidence.half_life import compare
+from feedback.evidence.ledger import day_of
+from feedback.evidence.ledger_days import read_clicked
+from feedback.evidence.reading import EvidenceReader
+from feedback.examination.ranks import RankEstimator, RankReader, report
 from feedback.keys import Keys
-from feedback.ledger import day_of
-from feedback.ledger_days import read_clicked
-from feedback.ranks import RankEstimator, RankReader, report
 from feedback.records import Action, Arm, Event, Impression, Rung
-from feedback.settings import FeedbackSettings, RedisSettings
+from feedback.settings import FeedbackSettings, GuardSettings, RedisSettings
 from feedback.stores import connect, forget
-from feedback.streams import StreamWriter
+from feedback.text import digest
 
 NOW_MS = 1_700_000_000_000
 DAY_MS = 86_400_000
-SETTINGS = FeedbackSettings(stream_maxlen=10_000, lease_s=30, ranks_every_s=60, ranks_rows=4000)
+SETTINGS = FeedbackSettings(
+    min_clients=1,
+    stream_maxlen=10_000,
+    lease_s=30,
+    ranks_every_s=60,
+    ranks_rows=4000,
+    guard=GuardSettings(enabled=False),  # one client asks it all
+)
 
 
 class Shop:
@@ -119,6 +127,15 @@ async def test_the_ledgers_clicks_come_back_day_by_day(shop: Shop, redis_url: st
     assert trial.log_likelihood == pytest.approx(-0.65, abs=0.05)  # two objects: ln 2 less what a leads by
 
 
+async def test_clients_in_quarantine_have_no_part_in_the_estimate(shop: Shop) -> None:
+    await shop.show(100)
+    bad = [digest(f"c{n}") for n in range(0, 100, 10)]
+    await shop.redis.sadd(shop.keys.quarantined_in(shop.keys.partition_of("couch")), *bad)
+    found = await shop.estimator.step()
+    assert found is not None
+    assert (found.pages, found.clicks) == (90, 90)
+
+
 async def test_pages_of_different_days_are_not_compared(shop: Shop) -> None:
     for day in range(2):
         for _ in range(30):
@@ -161,3 +178,12 @@ async def test_what_cannot_be_read_is_passed_over(shop: Shop) -> None:
     assert found.pages == 100
     await shop.redis.set(shop.keys.examination(), b"{")
     assert (await shop.reader.curve()).by_rank == SETTINGS.examination
+
+
+async def test_a_clock_that_goes_back_does_not_hold_the_next_look_up(shop: Shop) -> None:
+    await shop.show(100)
+    assert (await shop.reader.curve()).by_rank == SETTINGS.examination
+    found = await shop.estimator.step()
+    assert found is not None
+    shop.clock.advance(-86_400)
+    assert (await shop.reader.curve()).by_rank == pytest.approx(found.by_rank)

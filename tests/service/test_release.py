@@ -14,7 +14,7 @@ from agent.release.desk import Desk
 from agent.release.gate import Verdict
 from agent.release.releaser import Releaser
 from agent.serve.known import Known
-from feedback.neighbours import VerifiedIndex
+from feedback.evidence.neighbours import VerifiedIndex
 from feedback.records import Arm
 from feedback.version_records import AuditEntry, Pause, State
 
@@ -287,6 +287,25 @@ async def test_rolling_back_what_is_on_trial_ends_its_trial(bench: ReleaseBench)
     assert await bench.state(stable) is State.STABLE
 
 
+async def test_a_clock_that_went_back_holds_no_trial_up(bench: ReleaseBench) -> None:
+    release = bench.parts.settings.release.model_copy(update={"trial_every_s": 3600})
+    settings = bench.parts.settings.model_copy(update={"release": release})
+    bench.parts = replace(bench.parts, settings=settings)
+    bench.releaser = Releaser(bench.parts)
+    await bench.served()
+    version = await on_trial(bench)
+    bench.clock.advance(release.trial_s + bench.parts.settings.feedback.click_window_s)
+    await bench.releaser.step()
+    assert await bench.state(version) is State.RETIRED
+    bench.clock.advance(-release.trial_s)  # to its beginning, about
+    later = await bench.make()
+    await bench.releaser.step()
+    assert await bench.state(later) is State.WAITING
+    bench.clock.advance(-86_400)
+    await bench.releaser.step()
+    assert await bench.state(later) is State.TRIAL
+
+
 async def test_rolling_back_what_serves_ends_the_trial_that_compared_with_it(bench: ReleaseBench) -> None:
     await bench.served()
     await bench.served()
@@ -354,6 +373,20 @@ async def test_a_spent_budget_begins_no_trial(bench: ReleaseBench) -> None:
     await bench.releaser.step()
     assert await bench.state(later) is State.WAITING
     assert "month's clicks" in bench.releaser.waits_for
+
+
+async def test_in_shadow_what_is_past_the_gate_waits(bench: ReleaseBench) -> None:
+    settings = bench.parts.settings
+    serve = settings.serve.model_copy(update={"shadow": True})
+    bench.parts = replace(bench.parts, settings=settings.model_copy(update={"serve": serve}))
+    bench.releaser = Releaser(bench.parts)
+    await bench.served()
+    version = await bench.make()
+    await bench.releaser.step()
+    await bench.releaser.step()
+    assert await bench.state(version) is State.WAITING
+    assert await bench.parts.registry.trial() is None
+    assert "shadow" in bench.releaser.waits_for
 
 
 async def test_versions_that_nothing_needs_are_forgotten_with_their_files(bench: ReleaseBench) -> None:

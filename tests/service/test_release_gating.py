@@ -1,6 +1,7 @@
 """What the gate judges a version on: events that came after it was made and have not judged before."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -8,15 +9,31 @@ import pytest
 import pytest_asyncio
 from release_bench import ReleaseBench, release_bench
 
+from agent.errors import SearchFailed
+from agent.policy.plan import Plan
 from agent.release.releaser import Releaser
-from feedback.decay import Decay
-from feedback.ledger import LedgerRow
+from agent.retrieval import Results
+from feedback.delivery.stream_reading import arrival_now
+from feedback.evidence.crowds import MEMBER
+from feedback.evidence.decay import Decay
+from feedback.evidence.ledger import LedgerRow
+from feedback.evidence.reading import query_field
 from feedback.records import Action, Arm
-from feedback.stream_reading import arrival_now
 from feedback.version_records import State, Window
 
 pytestmark = pytest.mark.timeout(120)
 NEEDED = 5
+
+
+class AwayCatalogue:
+    """Gives no answer."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def msearch(self, plans: Sequence[Plan], *, size: int = 10, purpose: str) -> list[Results]:
+        self.asked += len(plans)
+        raise SearchFailed(f"no shard is there for the first {size} of {purpose}")
 
 
 @pytest_asyncio.fixture
@@ -39,10 +56,10 @@ async def made(bench: ReleaseBench) -> int:
     return await bench.make(window={str(p): Window(last=last) for p in partitions})
 
 
-async def clicks(bench: ReleaseBench, n: int, query: str = "lamp") -> None:
+async def clicks(bench: ReleaseBench, n: int, query: str = "lamp", client: str = "c") -> None:
     row = LedgerRow(
         kind="page",
-        client="c",
+        client=client,
         fold=0,
         segment="all",
         query=query,
@@ -52,6 +69,12 @@ async def clicks(bench: ReleaseBench, n: int, query: str = "lamp") -> None:
     )
     click = msgspec.structs.replace(row, kind="action", action=Action.CLICK, rank=1, object_ids=("o",))
     await bench.write([row, *[click] * n])
+
+
+async def asked(bench: ReleaseBench, query: str, *, clients: int) -> None:
+    keys = bench.parts.settings.keys
+    crowd = "".join(f"{n:0{MEMBER}}" for n in range(clients))
+    await bench.redis.hset(keys.crowds(keys.partition_of(query)), query_field("all", query), crowd)
 
 
 async def judged_on(bench: ReleaseBench, version: int) -> float | None:
@@ -71,6 +94,20 @@ async def test_a_version_waits_for_clicks_that_came_after_it(bench: ReleaseBench
     await clicks(bench, 1, query="rug")
     await bench.releaser.step()
     assert await judged_on(bench, version) == 2
+
+
+async def test_a_catalogue_that_is_away_judges_nobody_and_spends_no_clicks(bench: ReleaseBench) -> None:
+    version = await made(bench)
+    await clicks(bench, NEEDED)
+    parts, away = bench.parts, AwayCatalogue()
+    bench.releaser = Releaser(replace(parts, catalogue=away))
+    with pytest.raises(SearchFailed):
+        await bench.releaser.step()
+    assert away.asked
+    assert await bench.state(version) is State.MADE
+    bench.releaser = Releaser(parts)
+    await bench.releaser.step()
+    assert await judged_on(bench, version) == 1
 
 
 async def test_a_slice_judges_once(bench: ReleaseBench) -> None:
@@ -116,3 +153,31 @@ async def test_clicks_on_queries_that_teach_judge_nothing(
         await clicks(bench, NEEDED)
         await bench.releaser.step()
         assert await bench.state(version) is State.MADE
+
+
+async def test_a_query_that_few_have_asked_is_judged_by_nobody(
+    tmp_path: Path, tenant: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UNSEEN_FEEDBACK__MIN_CLIENTS", "3")
+    release = release_bench(tmp_path, tenant, redis_url, held_back_share=0.999, gate_clicks=1, min_queries=1)
+    async with release as bench:
+        decay = Decay(landmark_ms=0, half_life_s=bench.parts.settings.feedback.half_life_s)
+        await bench.redis.set(bench.parts.settings.keys.landmark(), decay.encode())
+        version = await made(bench)
+        for query, clients in (("lamp", 3), ("a name of one", 2)):
+            await asked(bench, query, clients=clients)
+            await clicks(bench, NEEDED, query=query)
+        await bench.releaser.step()
+        assert await judged_on(bench, version) == 1
+
+
+async def test_clicks_of_a_client_in_quarantine_judge_nothing(bench: ReleaseBench) -> None:
+    version = await made(bench)
+    await clicks(bench, 2 * NEEDED, client="bad")
+    keys = bench.parts.settings.keys
+    await bench.redis.sadd(keys.quarantined_in(keys.partition_of("lamp")), "bad")
+    await bench.releaser.step()
+    assert await bench.state(version) is State.MADE
+    await clicks(bench, NEEDED)
+    await bench.releaser.step()
+    assert await judged_on(bench, version) == 1

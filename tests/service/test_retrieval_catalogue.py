@@ -1,6 +1,8 @@
 """The same tests for a real OpenSearch and for the stand-in: what passes on one holds on the other."""
 
+import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +12,7 @@ from agent.retrieval import Catalogue
 from agent.sections import OpenSearchSettings, PlanSettings
 from feedback.records import Form
 
+pytestmark = pytest.mark.timeout(300)  # the first one starts the engine
 PRODUCTS = [
     '{"product_id": "b", "title": "Red sofa", "category": "Living room"}',
     '{"product_id": "a", "title": "Blue sofa", "category": "Living room"}',
@@ -84,9 +87,11 @@ async def test_added_words_fill_a_page_that_raw_leaves_empty(catalogue: Catalogu
     assert set(added.object_ids) == {"a", "b", "d"}
 
 
-async def test_a_rerank_keeps_the_shops_own_result_set(catalogue: Catalogue) -> None:
+async def test_a_rerank_keeps_the_shops_own_result_set(catalogue: Catalogue, tmp_path: Path) -> None:
     await catalogue.load(PRODUCTS)
-    async with Catalogue(catalogue._settings, mode="rerank") as rerank:
+    described = {"body": {"query": {"$query": {"match": {"title": "$user_query"}}}}, "mode": "rerank"}
+    (tmp_path / "default.json").write_text(json.dumps(described))
+    async with Catalogue(catalogue._settings.model_copy(update={"templates": tmp_path})) as rerank:
         results = await rerank.search(plan("sofa", "hose blue", PlanSettings()))
     assert results.object_ids[0] == "a"
     assert set(results.object_ids) == {"a", "b", "d"}

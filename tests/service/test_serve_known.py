@@ -10,8 +10,8 @@ from redis.asyncio import Redis
 
 from agent.serve.known import Known, OnTrial
 from feedback.errors import Corrupt
+from feedback.evidence.neighbours import VerifiedIndex
 from feedback.keys import Keys
-from feedback.neighbours import VerifiedIndex
 from feedback.stores import connect
 from feedback.version_records import Standing, Trial
 

@@ -9,7 +9,7 @@ from agent.demo.shop import Population, make_shop
 from agent.demo.shop.queries import asked
 from agent.scoring import rewards, snapshot
 from agent.settings import Settings
-from feedback.evidence import EvidenceReader
+from feedback.evidence.reading import EvidenceReader
 from feedback.stores import connect
 from feedback.text import normalise
 from tests.service.virtual_shop import VirtualShop, settings_at, virtual_shop

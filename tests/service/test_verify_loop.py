@@ -1,11 +1,13 @@
 """Clicks go in at the stream, verdicts come out of the store: real Redis, real OpenSearch."""
 
 import asyncio
+import json
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 
 import pytest
 from log_clicks import click
@@ -13,29 +15,35 @@ from redis.asyncio import Redis
 from scipy.stats import beta
 from serve_fakes import FakeCache, FakePopularity, FakeRewriter, FakeWriter
 
-from agent.errors import Permanent, SearchFailed
+from agent.errors import Permanent, SearchFailed, SearchRefused
 from agent.lending.telling import as_text
 from agent.lending.telling import tell as lending
+from agent.policy.call import UNSPLIT
 from agent.policy.plan import Plan
 from agent.retrieval import Catalogue, Results
+from agent.retrieval.budget import tell_live
 from agent.sections import OpenSearchSettings, ServeSettings
 from agent.serve.asking import LiveRewrites
+from agent.serve.callers import Caller
 from agent.serve.choosing import Chooser
 from agent.serve.exploring import Exploration
+from agent.serve.histories import Histories
 from agent.serve.impressions import ImpressionBuffer
 from agent.serve.known import Known
 from agent.serve.lender import Lender
+from agent.serve.paging import Paging
+from agent.serve.pins import Pins
 from agent.serve.schemas import SearchRequest
 from agent.serve.searching import Searcher
 from agent.settings import Settings
 from agent.verify import LeaseLostError, VerdictWriter, Verifier
 from agent.verify.process import run
 from agent.verify.telling import tell
-from feedback.candidates import CandidateReader
 from feedback.clock import ManualClock
-from feedback.collector import Collector
-from feedback.evidence import EvidenceReader
-from feedback.neighbours import VerifiedIndex
+from feedback.collecting.collector import Collector
+from feedback.evidence.candidates import CandidateReader
+from feedback.evidence.neighbours import VerifiedIndex
+from feedback.evidence.reading import EvidenceReader
 from feedback.records import LendingTerms, Verified
 from feedback.settings import RedisSettings
 from feedback.stores import connect
@@ -72,7 +80,7 @@ class Shop:
         )
 
     @asynccontextmanager
-    async def gateway(self) -> AsyncIterator[Callable[[str], Awaitable[tuple[str, str]]]]:
+    async def gateway(self) -> AsyncIterator[Callable[..., Awaitable[tuple[str, str]]]]:
         """Yield a search that returns source and rewrite; what is known changes by `known.refresh` alone."""
         await self.known.refresh()
         live = LiveRewrites(FakeRewriter(text=""))
@@ -82,28 +90,44 @@ class Shop:
             cache=FakeCache(),
             live=live,
             lender=Lender(self.known.index, self.catalogue.msearch, self.settings),
+            histories=Histories(self.redis, self.settings),
             rng=random.Random(0),
         )
         impressions = ImpressionBuffer(FakeWriter(), capacity=100)
         searcher = Searcher(
             self.settings,
-            catalogue=self.catalogue,
             chooser=chooser,
+            paging=Paging(
+                self.settings,
+                catalogue=self.catalogue,
+                pins=Pins(None, self.settings.keys, self.clock, ttl_s=self.settings.serve.pin_ttl_s),
+                known=self.known,
+            ),
             exploration=Exploration(self.settings.serve, self.settings.feedback, FakePopularity()),
             impressions=impressions,
             clock=self.clock,
         )
 
-        async def search(query: str) -> tuple[str, str]:
-            page = await searcher.search(SearchRequest(user_query=query, client_id="c"))
+        async def search(query: str, **params: str) -> tuple[str, str]:
+            caller = Caller(query_id=self.settings.keys.new_query_id(query))
+            request = SearchRequest(user_query=query, client_id="c", params=params)
+            page = await searcher.search(request, caller)
             return page.source, page.rewrite
 
         yield search
         await live.close()
 
-    async def click(self, query: str, object_id: str, *, times: int = 1) -> None:
+    async def click(self, query: str, object_id: str, *, times: int = 1, segment: str = UNSPLIT) -> None:
         for _ in range(times):
-            await click(self.redis, self.settings, self.clock, self.ids, query=query, object_id=object_id)
+            await click(
+                self.redis,
+                self.settings,
+                self.clock,
+                self.ids,
+                query=query,
+                object_id=object_id,
+                segment=segment,
+            )
 
     async def collect(self) -> None:
         while await self.collector.step():
@@ -117,10 +141,20 @@ class Shop:
 
 @pytest.fixture
 async def shop(redis_url: str, opensearch_url: str, tenant: str) -> AsyncIterator[Shop]:
+    async with a_shop(redis_url, opensearch_url, tenant) as one:
+        yield one
+
+
+@asynccontextmanager
+async def a_shop(
+    redis_url: str, opensearch_url: str, tenant: str, templates: Path | None = None
+) -> AsyncIterator[Shop]:
     settings = Settings(
         tenant=tenant,
         redis=RedisSettings(state_url=redis_url, partitions=2),
-        opensearch=OpenSearchSettings(url=opensearch_url, index=tenant, fields=("title",)),
+        opensearch=OpenSearchSettings(
+            url=opensearch_url, index=tenant, fields=("title",), templates=templates
+        ),
         serve=ServeSettings(holdback_share=0, explore_share=0, raw_share=0),
     )
     redis, clock = connect(redis_url), ManualClock(NOW_MS)
@@ -158,6 +192,37 @@ async def test_from_clicks_to_a_verified_rewrite(shop: Shop) -> None:
     lamp = index.get("desk lamp")
     assert lamp
     assert lamp.text == ""  # judged, and nothing is to be added
+
+
+async def test_evidence_that_is_split_makes_a_verdict_of_its_own(
+    redis_url: str, opensearch_url: str, tenant: str, tmp_path: Path
+) -> None:
+    text = {"match": {"title": {"query": "$user_query", "operator": "and"}}}
+    body = {"query": {"bool": {"must": [{"$query": text}], "filter": [{"match": {"title": "$only"}}]}}}
+    described = {"body": body, "mode": "recall", "parameters": {"only": {"segment_by": True}}}
+    (tmp_path / "default.json").write_text(json.dumps(described))
+    async with a_shop(redis_url, opensearch_url, tenant, templates=tmp_path) as shop:
+        await shoppers(shop)
+        only_two = shop.catalogue.templates.call("default", {"only": "2"}).segment
+        for _ in range(3):
+            await shop.click("couch", "sofa2", times=3, segment=only_two)
+            await shop.click("lamp", "lamp2", times=3, segment=only_two)
+            await shop.click("sofa", "sofa2", times=3, segment=only_two)
+            await shop.click("couch", "sofa2", segment="gone?only=%222%22")
+        await shop.collect()
+        verifier = shop.verifier()
+        while (await verifier.step()).n:
+            pass
+        index = await shop.verdicts()
+        everywhere, split = index.get("couch"), index.get("couch", only_two)
+        assert everywhere is not None
+        assert split is not None
+        assert (everywhere.text, split.text) == ("grey sofa", "sofa")
+        assert index.get("couch", "gone?only=%222%22") is None  # no template makes it any more
+        async with shop.gateway() as search:
+            assert await search("couch") == ("verified", "grey sofa")
+            assert await search("couch", only="2") == ("verified", "sofa")
+            assert await search("couch", only="1") == ("raw:silent", "")
 
 
 async def test_what_queries_lend_each_other_is_lent_to_a_new_one_once_it_is_known_to_pay(shop: Shop) -> None:
@@ -349,6 +414,18 @@ async def test_a_failed_search_gives_no_verdict_and_the_queries_stay_moved(shop:
     assert (await verifier.step()).n == 4
 
 
+async def test_a_query_that_opensearch_refuses_holds_up_nothing(shop: Shop) -> None:
+    class Refuses:
+        async def msearch(self, plans: Sequence[Plan], **_: object) -> list[Results]:
+            raise SearchRefused(f"{len(plans)} searches are too odd")
+
+    await shoppers(shop)
+    verifier = shop.verifier(Refuses())
+    assert (await verifier.step()).n == 4
+    assert (await verifier.step()).n == 0
+    assert len(await shop.verdicts()) == 0
+
+
 async def test_a_query_that_cannot_be_searched_does_not_hold_up_the_others(shop: Shop) -> None:
     class Picky:
         async def msearch(self, plans: Sequence[Plan], *, size: int, purpose: str) -> list[Results]:
@@ -393,14 +470,19 @@ async def test_verdicts_are_numbered_in_order_and_a_withdrawn_one_is_told(shop: 
 async def test_the_process_judges_tells_its_vitals_and_ends_when_told(shop: Shop) -> None:
     await shoppers(shop)
     stop, key = asyncio.Event(), shop.settings.keys.vitals("verifier")
+    rationed = {"background_budget": True, "background_per_s": 1000.0}
+    searches = shop.settings.opensearch.model_copy(update=rationed)
+    settings = shop.settings.model_copy(update={"opensearch": searches})
     async with asyncio.timeout(20), asyncio.TaskGroup() as group:
-        group.create_task(run(shop.settings, stop, clock=shop.clock))
+        group.create_task(run(settings, stop, clock=shop.clock))
         while await shop.redis.hget(key, "serving") != b"1":
             await asyncio.sleep(0.02)
         stop.set()
     assert await shop.redis.hget(key, "judged") == b"4"
     assert 0 < await shop.redis.ttl(key) <= 60
     assert not await shop.redis.exists(shop.settings.keys.lease("verifier"))
+    told = await tell_live(shop.redis, shop.settings.keys, 0)
+    assert told.searches["verify"] >= 4  # each query's own page at least
 
 
 def _verdict(query: str) -> Verified:

@@ -10,10 +10,10 @@ from agent.verify.prior import Prior
 from agent.verify.process import AFTER_FAILURE_S, _pass
 from agent.verify.store import VerdictWriter
 from agent.verify.verifier import Judged
+from feedback.delivery.streams import FIELD
 from feedback.keys import Keys
 from feedback.records import LendingTerms
 from feedback.stores import connect
-from feedback.streams import FIELD
 
 
 class Stuck:

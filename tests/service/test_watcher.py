@@ -269,6 +269,27 @@ async def test_an_outage_between_two_slots_is_made_up_for(
     assert shop.answers == (1, {1: 1.0, 2: 2.0})
 
 
+async def test_an_outage_of_redis_is_no_version_that_could_not_be_taken_up(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = 0
+
+    async def away() -> int:
+        nonlocal looks
+        looks += 1
+        raise RedisConnectionError("away")
+
+    monkeypatch.setattr(shop.registry, "stable_version", away)
+    stop = asyncio.Event()
+    task = asyncio.create_task(shop.watcher.run(stop))
+    async with asyncio.timeout(5):
+        while looks < 3:
+            await asyncio.sleep(0.01)
+    stop.set()
+    await task
+    assert shop.watcher.failures == 0
+
+
 async def test_the_loop_outlives_whatever_stands_in_redis(shop: Shop) -> None:
     stop = asyncio.Event()
     task = asyncio.create_task(shop.watcher.run(stop))

@@ -19,7 +19,6 @@ from redis.asyncio import Redis
 from agent.demo import profile
 from agent.demo.client import Gateway
 from agent.demo.measure import Judge, Judged
-from agent.demo.profile import VISITS_PER_S
 from agent.demo.shop import Population, Product, Query, Visit
 from agent.demo.stack import Service
 from agent.demo.traffic import THINK_S, Tally, look
@@ -30,19 +29,22 @@ from agent.serve.gateway import Parts, make_app
 from agent.settings import Settings
 from agent.verify.store import VerdictWriter
 from agent.verify.verifier import Verifier
-from feedback.candidates import CandidateReader
 from feedback.clock import ManualClock
-from feedback.collector import Collector
-from feedback.evidence import EvidenceReader
-from feedback.popularity import Popularity
+from feedback.collecting.collector import Collector
+from feedback.evidence.candidates import CandidateReader
+from feedback.evidence.popularity import Popularity
+from feedback.evidence.reading import EvidenceReader
 from feedback.records import Rewrite
 from feedback.stores import connect, forget
+from tests.service.anybody import SECRET
 from tests.service.remembered import DirectGateway, RememberedPages
 
 START_MS = 1_795_426_200_000
 TICK_S = 0.25
 VERIFY_EVERY = 4
 """Ticks between two passes of the verifier."""
+VISITS_PER_S = 18.0
+"""About what a demo on a slow machine has."""
 
 
 def settings_at(tenant: str, folder: Path, *, redis_url: str, opensearch_url: str) -> Settings:
@@ -51,8 +53,10 @@ def settings_at(tenant: str, folder: Path, *, redis_url: str, opensearch_url: st
         Service(name=name, url=url, kind="given", version="", note="")
         for name, url in (("opensearch", opensearch_url), ("redis", redis_url))
     )
-    tree = profile.settings(run=tenant, folder=folder, port=0, opensearch=opensearch, redis=redis, ray="")
-    tree["serve"] |= {"pool_samples": 0}
+    tree = profile.settings(
+        run=tenant, folder=folder, ports=(0, 0), opensearch=opensearch, redis=redis, ray=""
+    )
+    tree["access"] = {"secret": SECRET}  # arms follow from pseudonyms: the same in every run
     return Settings.model_validate(tree)
 
 
@@ -186,5 +190,5 @@ async def virtual_shop(
 def _gateway(parts: Parts, *, swift: bool) -> Gateway:
     app = make_app(parts)
     if swift:
-        return DirectGateway(app.state.searcher, app.state.intake, parts.clock)
+        return DirectGateway(app.state.searcher, app.state.intake, parts.settings.keys, parts.clock)
     return Gateway("http://shop", transport=httpx.ASGITransport(app=app), clock=parts.clock)

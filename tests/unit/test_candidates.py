@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from feedback.candidates import arms_of, by_fold, co_clicks, head, pairs, rank
-from feedback.evidence import ObjectEvidence, QueryEvidence
+from feedback.evidence.candidates import arms_of, by_fold, co_clicks, head, pairs, rank
+from feedback.evidence.reading import ObjectEvidence, QueryEvidence
 from feedback.records import Arm
 
 SOFA = QueryEvidence(

@@ -31,6 +31,7 @@ def signals() -> Iterator[None]:
         ["lending"],
         ["explain", "couch"],
         ["lineage", "--version", "1"],
+        ["report", "--json"],
     ],
 )
 def test_without_redis_a_command_says_so_in_one_line(

@@ -2,26 +2,23 @@
 
 import msgspec
 import pytest
+from made_versions import MANIFEST
 
+from feedback.delivery.stream_reading import arrival
 from feedback.erasing import goes_back_to, taught
 from feedback.erasing.finishing import merged
 from feedback.erasing.refold import as_stored, refolded
 from feedback.erasing.who import Who
-from feedback.stream_reading import arrival
 from feedback.text import digest
 from feedback.version_records import Manifest, Window
 
 
 def manifest(version: int, *, made_at_ms: int = 0, of: int = 0, last: str = "", steps: int = 0) -> Manifest:
-    return Manifest(
+    return msgspec.structs.replace(
+        MANIFEST,
         version=version,
         parent=version - 1,
         of=of,
-        base_model="tiny",
-        prompt_version="v1",
-        uri="",
-        sha256="",
-        n_bytes=0,
         made_at_ms=made_at_ms,
         steps=steps,
         window={"0": Window(last=last)} if last else {},

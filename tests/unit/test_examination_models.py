@@ -6,9 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from feedback.curve import Curve
-from feedback.pages import DEPTH, Page, Table
-from feedback.propensity import Examination, fit
+from feedback.examination.curve import Curve
+from feedback.examination.pages import DEPTH, Page, Table
+from feedback.examination.propensity import Examination, fit
 from feedback.settings import FeedbackSettings
 
 PRIOR = FeedbackSettings().examination

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from feedback.exploration import Seen, costs, seen_in
-from feedback.ledger import LedgerRow
+from feedback.evidence.ledger import LedgerRow
+from feedback.exploring.exploration import Seen, costs, seen_in
 from feedback.records import Action, Arm, Band
 
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from agent.cli import app
 from feedback.errors import Permanent
-from feedback.half_life import DAY_MS, Clicked, compare
+from feedback.evidence.half_life import DAY_MS, Clicked, compare
 
 
 def log(days: int, *, turns_every: int, a_day: int = 200) -> list[Clicked]:
@@ -57,7 +57,7 @@ def test_a_log_of_years_with_a_half_life_of_a_day_stays_in_the_doubles() -> None
 def test_scaling_the_sums_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     clicks = log(20, turns_every=5)
     plain = compare(clicks, [1.0, 3.0])
-    monkeypatch.setattr("feedback.half_life.MOST_HALF_LIVES", 2)
+    monkeypatch.setattr("feedback.evidence.half_life.MOST_HALF_LIVES", 2)
     scaled = compare(clicks, [1.0, 3.0])
     for one, other in zip(plain.trials, scaled.trials, strict=True):
         assert one.log_likelihood == pytest.approx(other.log_likelihood)

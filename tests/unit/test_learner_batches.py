@@ -17,7 +17,7 @@ from agent.policy.prompt import Prompt
 from agent.sections import LearnerSettings, PolicySettings
 from agent.settings import Settings
 from agent.weights.files import Files
-from feedback.records import Form, Rewrite
+from feedback.records import Earlier, Form, Rewrite
 from feedback.version_records import Manifest
 
 SETTINGS = Settings(
@@ -33,7 +33,12 @@ def wrote(text: str, *ids: int) -> Rewrite:
 STEP = Step(
     rollouts=[
         Rollout(
-            prompt=Prompt(query="hose", examples=(("lamp", "oak"),), form=Form.INSTEAD),
+            prompt=Prompt(
+                query="hose",
+                examples=(("lamp", "oak"),),
+                form=Form.INSTEAD,
+                history=(Earlier("pipe", clicked=True),),
+            ),
             own=(wrote("a", 5, 0), wrote("b", 6, 0), wrote("a", 5, 0)),
             rewards=(0.1, 0.3, 0.1),
             gains=(0.1, 0.31, 0.1),

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from agent.learner.replay import QueryPool, Weighing
 from agent.scoring import observations
-from feedback.clusters import Clusters
-from feedback.evidence import Moved, ObjectEvidence, QueryEvidence
+from feedback.evidence.clusters import Clusters
+from feedback.evidence.reading import Moved, ObjectEvidence, QueryEvidence
 
 WORDS = ["red", "couch", "couches", "sofa", "garden", "hose", "hoses", "lamp", "lamps", "oak", "desk"]
 QUERIES = st.lists(st.lists(st.sampled_from(WORDS), min_size=1, max_size=3).map(" ".join), unique=True)

@@ -6,7 +6,7 @@ import pytest
 from agent.learner.rollout import Rollout, Target, group_of, targets_for
 from agent.policy.prompt import Prompt
 from agent.sections import LearnerSettings
-from feedback.neighbours import VerifiedIndex
+from feedback.evidence.neighbours import VerifiedIndex
 from feedback.records import Rewrite, Verified
 
 PROMPT = Prompt(query="oak desk")

@@ -15,7 +15,7 @@ from agent.retrieval.results import Results
 from agent.verify.prior import fit
 from agent.verify.shop import Observed, Shop
 from agent.verify.wanted import wanted, worth_of
-from feedback.evidence import Fold, ObjectEvidence, QueryEvidence, ShopTotals, merge
+from feedback.evidence.reading import Fold, ObjectEvidence, QueryEvidence, ShopTotals, merge
 from feedback.records import LendingTerms
 
 QUERIES, THINGS = 600, 60

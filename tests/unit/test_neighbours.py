@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from feedback.neighbours import SORTED, VerifiedIndex
+from feedback.evidence.neighbours import SORTED, VerifiedIndex
 from feedback.records import Verified
 from feedback.text import similarity, trigrams
 

@@ -23,6 +23,7 @@ from transformers import (
 
 from agent.errors import Permanent
 from agent.policy import lora
+from agent.policy.base import load_outline
 from agent.policy.device import device_of, dtype_of
 from agent.policy.model import Policy
 from agent.policy.pack import Group
@@ -61,7 +62,7 @@ def saved(folder: Path, make: Callable[[], Any]) -> PolicySettings:
     for parameter in model.parameters():
         parameter.data *= 3  # at its usual scale it writes every byte alike, whatever it read
     model.save_pretrained(folder)
-    return PolicySettings(model=str(folder), lora_rank=4, lora_layers=1, device="cpu")
+    return PolicySettings(model=str(folder), lora_rank=4, lora_layers=1, device="cpu", dtype="float32")
 
 
 def trained_a_little(policy: Policy) -> Policy:
@@ -98,6 +99,18 @@ def test_any_model_scores_what_it_sampled_and_learns(name: str, tmp_path: Path) 
     assert all(p.grad is not None for p in lora.trained(policy.lm).values())
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_an_outline_is_the_same_model_without_its_weights(name: str, tmp_path: Path) -> None:
+    settings = saved(tmp_path, MODELS[name])
+    policy, outline = Policy.load(settings), load_outline(settings.model)
+    adapted = lora.inject(outline.lm, rank=settings.lora_rank, layers=settings.lora_layers)
+    assert {p.device.type for p in adapted.parameters()} == {"meta"}
+    lora.check(adapted, policy.adapter_state())
+    assert (outline.name, outline.lm.config.vocab_size) == (policy.base_model, SIZES["vocab_size"])
+    ours, theirs = policy.encoder.tokenizer, outline.tokenizer
+    assert (ours.ends, ours.encode("red couch")) == (theirs.ends, theirs.encode("red couch"))
+
+
 def test_a_model_without_layers_of_linear_maps_is_refused(tmp_path: Path) -> None:
     class Flat(torch.nn.Module):
         def get_decoder(self) -> torch.nn.Module:
@@ -125,7 +138,12 @@ def test_in_bfloat16_the_frozen_model_is_half_as_large_and_the_adapter_is_not_ro
 def test_auto_takes_a_gpu_and_its_short_floats_where_there_are_any(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert device_of("auto") == device_of("cpu") == torch.device("cpu")
+    able: dict[str, object] = {"cpu_name": "ours"}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
     assert dtype_of("auto", torch.device("cpu")) == torch.float32
+    able["avx512_bf16"] = True
+    assert dtype_of("auto", torch.device("cpu")) == torch.bfloat16
+    assert dtype_of("auto", torch.device("cpu"), "tiny") == dtype_of("float32", torch.device("cpu"))
     with pytest.raises(Permanent, match="no CUDA device"):
         device_of("cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)

@@ -5,7 +5,7 @@ import pytest
 from agent.policy.prompt import Encoder, Prompt, prefix_lines
 from agent.policy.tiny import LetterTokenizer
 from agent.sections import PolicySettings
-from feedback.records import Form
+from feedback.records import Earlier, Form
 
 TOKENIZER = LetterTokenizer()
 ENCODER = Encoder(
@@ -21,6 +21,18 @@ def test_the_nearest_example_stands_last_before_the_query() -> None:
     examples = (("couch bed", "sofa"), ("bed linen", ""), ("too far", "away"))
     expected = "bed linen -> same\ncouch bed -> sofa\ncouch ->"
     assert written(Prompt(query="couch", examples=examples)) == expected
+
+
+def test_what_the_session_asked_before_stands_between_the_examples_and_the_query() -> None:
+    history = (Earlier("couch", clicked=True), Earlier("lounge"))
+    # the tiny model has no exclamation mark
+    expected = "couch bed -> sofa\ncouch . clicked\nlounge . not clicked\nsettee ->"
+    assert written(Prompt(query="settee", examples=(("couch bed", "sofa"),), history=history)) == expected
+
+
+def test_an_earlier_query_cannot_break_its_line_and_is_cut() -> None:
+    assert written(Prompt(query="b", history=(Earlier("A\n-> x"),))) == "a -> x . not clicked\nb ->"
+    assert written(Prompt(query="b", history=(Earlier("y" * 99),))) == "y" * 16 + " . not clicked\nb ->"
 
 
 def test_a_query_cannot_break_its_line_or_pass_for_another() -> None:

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import beta, gamma
 
-from feedback.evidence import ObjectEvidence
-from feedback.posterior import Belief, attractions, difference
-from feedback.reward import attractiveness, dcg_difference
+from feedback.evidence.posterior import Belief, attractions, difference
+from feedback.evidence.reading import ObjectEvidence
+from feedback.evidence.reward import attractiveness, dcg_difference
 from feedback.settings import ActionWeight, FeedbackSettings
 
 SETTINGS = FeedbackSettings()

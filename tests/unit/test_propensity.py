@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feedback.curve import examination
-from feedback.pages import DEPTH, Page
-from feedback.propensity import fit
+from feedback.examination.curve import examination
+from feedback.examination.pages import DEPTH, Page
+from feedback.examination.propensity import fit
 from feedback.settings import FeedbackSettings
 
 PRIOR = FeedbackSettings().examination

@@ -1,8 +1,10 @@
 """A trial's counts, from ledger rows written by hand."""
 
+import msgspec
+
 from agent.release.sequences import Arm
 from agent.release.tally import Ages, Tally
-from feedback.ledger import LedgerRow
+from feedback.evidence.ledger import LedgerRow
 from feedback.records import Action
 from feedback.records import Arm as Treatment
 from feedback.version_records import Trial
@@ -133,3 +135,40 @@ def test_a_page_without_a_click_or_a_further_search_is_abandoned() -> None:
 def test_a_row_that_comes_twice_counts_once() -> None:
     look = tallied(page("1", "a", Treatment.CANARY), page("1", "a", Treatment.CANARY)).look(1000)
     assert counts(look.clicks.canary) == [(1, 0)]
+
+
+def back(row: LedgerRow) -> LedgerRow:
+    return msgspec.structs.replace(row, kind="back", of=row.kind)
+
+
+def test_a_page_that_was_typing_and_a_purchase_given_back_do_not_count() -> None:
+    typed, bought = page("1", "a", Treatment.CANARY), page("2", "b", Treatment.CANARY)
+    order = act("2", Action.PURCHASE)
+    look = tallied(typed, bought, back(typed), order, back(order)).look(5000)
+    assert counts(look.clicks.canary) == [(1, 0)]
+    assert counts(look.young.canary) == [(1, 0)]
+    assert counts(look.purchases.canary) == [(1, 0)]
+    assert look.share == 1.0  # of the one search that is left
+
+
+def test_a_page_that_was_typing_counts_once_it_is_clicked() -> None:
+    typed = page("1", "a", Treatment.CANARY)
+    look = tallied(typed, back(typed), act("1"), typed).look(5000)
+    assert counts(look.clicks.canary) == [(1, 1)]
+    assert counts(look.young.canary) == [(1, 1)]
+
+
+def test_clients_that_are_left_out_count_in_no_arm_and_count_again_once_they_are_not() -> None:
+    tally = tallied(
+        page("1", "a", Treatment.CANARY),
+        act("1"),
+        page("2", "bad", Treatment.CANARY),
+        page("3", "bad", Treatment.CANARY, trial=0),
+        page("4", "b", Treatment.STABLE),
+    )
+    look = tally.look(1000, frozenset({"bad"}))
+    assert counts(look.clicks.canary) == counts(look.young.canary) == [(1, 1)]
+    assert (look.pages, look.share) == (1, 1.0)
+    again = tally.look(1000)
+    assert counts(again.clicks.canary) == [(1, 0), (1, 1)]
+    assert (again.pages, again.share) == (2, 2 / 3)

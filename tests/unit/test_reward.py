@@ -2,8 +2,8 @@
 
 import pytest
 
-from feedback.evidence import ObjectEvidence, mean_attractiveness
-from feedback.reward import attractiveness, dcg_difference
+from feedback.evidence.reading import ObjectEvidence, mean_attractiveness
+from feedback.evidence.reward import attractiveness, dcg_difference
 from feedback.settings import FeedbackSettings
 
 SETTINGS = FeedbackSettings()

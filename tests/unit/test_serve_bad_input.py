@@ -8,26 +8,18 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from serve_fakes import NOW_MS, World
+from serve_fakes import CLICK, NOW_MS, QUERY_ID, World
 
 from agent.serve.edge import MAX_BODY_BYTES
 from agent.serve.gateway import make_app
 
-QUERY_ID = "03-5f0c9a7be41d20c8a6f3b112"
-CLICK = {
-    "action_name": "click",
-    "query_id": QUERY_ID,
-    "client_id": "c",
-    "object_id": "o",
-    "occurred_at_ms": NOW_MS,
-}
-JSON_HEADER = {"content-type": "application/json"}
+KINDS = ["application/json", "application/x-ndjson", "text/plain;charset=UTF-8", ""]
 
 
-async def post(world: World, path: str, content: bytes) -> httpx.Response:
+async def post(world: World, path: str, content: bytes, kind: str = "application/json") -> httpx.Response:
     transport = httpx.ASGITransport(app=make_app(world.parts), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
-        return await http.post(path, content=content, headers=JSON_HEADER)
+        return await http.post(path, content=content, headers={"content-type": kind})
 
 
 async def send(world: World, path: str, body: Any) -> httpx.Response:  # noqa: ANN401
@@ -92,7 +84,7 @@ async def test_a_lone_surrogate_is_no_character_of_a_query() -> None:
     assert answer.json()["user_query"] == "cou ch"
 
 
-@pytest.mark.parametrize("path", ["/search", "/events", "/rewrite"])
+@pytest.mark.parametrize("path", ["/search", "/events", "/queries", "/rewrite"])
 @pytest.mark.parametrize(
     ("content", "statuses"),
     [
@@ -213,7 +205,7 @@ GOOD = st.just({"user_query": "couch", "client_id": "c"}) | st.just(CLICK)
 @pytest.mark.timeout(120)
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(
-    path=st.sampled_from(["/search", "/events", "/rewrite"]),
+    path=st.sampled_from(["/search", "/events", "/queries", "/rewrite"]),
     good=GOOD,
     changes=st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=3),
 )
@@ -225,6 +217,32 @@ async def test_no_json_makes_a_server_error(path: str, good: dict[str, Any], cha
 
 @pytest.mark.timeout(120)
 @settings(deadline=None, max_examples=100)
-@given(path=st.sampled_from(["/search", "/events", "/rewrite"]), content=st.binary(max_size=200))
-async def test_no_bytes_make_a_server_error(path: str, content: bytes) -> None:
-    assert (await post(World(), path, content)).status_code < 500
+@given(
+    path=st.sampled_from(["/search", "/events", "/queries", "/rewrite"]),
+    content=st.binary(max_size=200),
+    kind=st.sampled_from(KINDS),
+)
+async def test_no_bytes_make_a_server_error(path: str, content: bytes, kind: str) -> None:
+    assert (await post(World(), path, content, kind)).status_code < 500
+
+
+async def test_a_beacon_s_plain_text_is_read_as_json() -> None:
+    world = World()
+    answer = await post(world, "/events", json.dumps(CLICK).encode(), "text/plain;charset=UTF-8")
+    assert (answer.status_code, len(world.writer.events)) == (202, 1)
+
+
+DEEP = st.fixed_dictionaries(
+    {"action_name": st.sampled_from(["purchase", "return", "view", "click"]), "event_attributes": JSON},
+    optional=dict.fromkeys(("quantity", "value", "currency", "compensates", "object_id", "event_id"), JSON),
+)
+
+
+@pytest.mark.timeout(120)
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@given(event=DEEP, inner=st.dictionaries(st.sampled_from(["object", "position", "value", "quantity"]), JSON))
+async def test_no_attributes_make_a_server_error(event: dict[str, Any], inner: dict[str, Any]) -> None:
+    content = {"query_id": QUERY_ID, "client_id": "c", **event}
+    assert (await send(World(), "/events", content)).status_code < 500
+    assert (await send(World(), "/events", {**content, "event_attributes": inner})).status_code < 500
+    assert (await send(World(), "/queries", {**content, "user_query": "q", **inner})).status_code < 500

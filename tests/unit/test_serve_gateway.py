@@ -1,36 +1,31 @@
 """The gateway with everything behind it fake, and Redis away: what a shopper gets, whatever fails."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Sequence
 
 import httpx
 import pytest
-from serve_fakes import NOW_MS, RAW, FakeRewriter, World, verdict
+from serve_client import admin_port, ask, gateway
+from serve_fakes import NOW_MS, RAW, SIGNER, FakeCatalogue, FakeRewriter, World, verdict
+from typing_extensions import override
 
+from agent.errors import SearchFailed
+from agent.policy.plan import Plan
+from agent.retrieval.results import Results
 from agent.serve.arms import arm_of
 from agent.serve.asking import Kind, LiveRewrites, RewriteAsk
-from agent.serve.gateway import make_app
 from feedback.records import Arm, Band, CachedRewrite, LendingTerms, Rewrite, Rung, SamplePool
 
 
-@asynccontextmanager
-async def gateway(world: World) -> AsyncIterator[httpx.AsyncClient]:
-    app = make_app(world.parts)
-    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://gateway") as http,
-    ):
-        yield http
-    await world.state.aclose()
+class HungCatalogue(FakeCatalogue):
+    """Fails the first request and says nothing to the others."""
 
-
-async def ask(http: httpx.AsyncClient, query: str = "couch", **more: object) -> dict[str, Any]:
-    answer = await http.post("/search", json={"user_query": query, "client_id": "c1", **more})
-    assert answer.status_code == 200, answer.text
-    return dict(answer.json())
+    @override
+    async def msearch(self, plans: Sequence[Plan], **_: object) -> list[Results]:
+        self.asked += [(plan, 0, 0, "") for plan in plans]
+        if len(self.asked) > len(plans):
+            await asyncio.Event().wait()
+        raise SearchFailed("too slow")
 
 
 async def test_a_verified_rewrite_is_searched_and_its_impression_holds_both_lists() -> None:
@@ -50,7 +45,8 @@ async def test_a_verified_rewrite_is_searched_and_its_impression_holds_both_list
     assert shown.object_ids == ("new-1", "raw-1", "raw-2")
     assert shown.raw_object_ids == ("raw-1", "raw-2", "raw-3")
     assert shown.shown_at_ms == NOW_MS
-    assert (shown.rung, shown.rewrite, shown.session_id) == (Rung.VERIFIED, Rewrite(text="sofa"), "s1")
+    assert (shown.rung, shown.rewrite) == (Rung.VERIFIED, Rewrite(text="sofa"))
+    assert (shown.client_id, shown.session_id) == (SIGNER.client("c1"), SIGNER.session("s1"))
 
 
 async def test_a_raw_page_is_its_own_raw_list() -> None:
@@ -121,6 +117,7 @@ async def test_a_revoked_version_answers_nobody() -> None:
     async with gateway(world) as http:
         page = await ask(http)
     assert page["source"] == "raw:revoked"
+    assert ("couch", 0) in world.cache.forgot  # the next search looks whether it was written anew
 
 
 async def test_a_version_that_gains_too_little_speaks_in_the_explore_arm_alone() -> None:
@@ -138,6 +135,21 @@ async def test_a_version_that_gains_too_little_speaks_in_the_explore_arm_alone()
         assert (await ask(http))["rung"] == "raw"
 
 
+async def test_where_only_the_rewritten_search_is_refused_the_shops_own_is_answered() -> None:
+    world = World(verdict("couch", "sofa"))
+    world.catalogue.refuses = frozenset({"sofa"})
+    async with gateway(world) as http:
+        page = await ask(http)
+        assert (page["rung"], page["source"]) == ("raw", "raw:refused")
+        assert [hit["object_id"] for hit in page["hits"]] == list(RAW[:10])
+        world.catalogue.refuses = frozenset({"sofa", ""})
+        answer = await http.post("/search", json={"user_query": "couch", "client_id": "c1"})
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == "OpenSearch refuses the search as it is: too odd"
+    (shown,) = world.writer.impressions
+    assert shown.object_ids == shown.raw_object_ids
+
+
 async def test_only_opensearch_s_own_failure_is_an_error() -> None:
     world = World(verdict("couch", "sofa"))
     world.catalogue.fails = True
@@ -146,6 +158,19 @@ async def test_only_opensearch_s_own_failure_is_an_error() -> None:
     assert answer.status_code == 503
     assert answer.json() == {"error": "search_failed", "detail": "no shard is there"}
     assert answer.headers["Retry-After"] == "1"
+
+
+async def test_all_searches_of_a_page_together_have_one_time_out() -> None:
+    world = World(explore_share=0.999)
+    opensearch = world.settings.opensearch.model_copy(update={"timeout_s": 0.1})
+    world.settings = world.settings.model_copy(update={"opensearch": opensearch})
+    world.cache.pools["couch"] = SamplePool(samples=(Rewrite(text="settee"),))
+    world.catalogue = HungCatalogue()
+    async with gateway(world) as http:
+        answer = await http.post("/search", json={"user_query": "couch", "client_id": "c1"})
+    assert (answer.status_code, answer.json()["error"]) == (503, "search_failed")
+    assert answer.json()["detail"] == "OpenSearch gave no answer within 0.1 s"
+    assert world.writer.impressions == []
 
 
 async def test_holdback_clients_get_raw_whatever_is_known() -> None:
@@ -363,6 +388,19 @@ async def test_a_query_that_grows_past_the_limit_in_keys_is_refused() -> None:
     assert answer.status_code == 422
 
 
+@pytest.mark.parametrize("text", ["\ud800 sofa", "sofa " * 10_000], ids=["a lone surrogate", "no end"])
+async def test_what_a_model_wrote_that_is_no_text_is_the_raw_query_and_stops_nothing(text: str) -> None:
+    world = World()
+    world.rewriter.text = text
+    async with gateway(world) as http:
+        page = await ask(http)
+        assert page["source"] == "raw:failed"
+        await world.impressions.flush()
+        assert (await http.get("/healthz")).status_code == 200
+    (shown,) = world.writer.impressions
+    assert shown.rewrite is None
+
+
 async def test_metrics_count_searches_by_arm_rung_and_source() -> None:
     world = World(verdict("couch", "sofa"))
     line = 'unseen_searches_total{arm="stable",purpose="search",rung="verified",source="verified"}'
@@ -371,21 +409,22 @@ async def test_metrics_count_searches_by_arm_rung_and_source() -> None:
         lines = (await http.get("/metrics")).text.splitlines()
         return sum(float(one.rpartition(" ")[2]) for one in lines if one.startswith(line))
 
-    async with gateway(world) as http:
-        before = await count(http)
+    async with gateway(world) as http, admin_port(world) as admin:
+        before = await count(admin)
         await ask(http)
-        assert await count(http) == before + 1
+        assert await count(admin) == before + 1
 
 
 async def test_openapi_has_examples_for_every_request() -> None:
-    async with gateway(World()) as http:
+    async with admin_port(World()) as http:
         paths = (await http.get("/openapi.json")).json()
     schemas = paths["components"]["schemas"]
     assert schemas["SearchRequest"]["examples"]
     assert schemas["RewriteRequest"]["examples"]
-    body = paths["paths"]["/events"]["post"]["requestBody"]["content"]["application/json"]
-    assert set(body["examples"]) == {"ubi", "flat"}
-    assert "$ref" not in str(body)
+    for path, examples in (("/events", {"ubi", "flat"}), ("/queries", {"ubi"})):
+        body = paths["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+        assert set(body["examples"]) == examples
+        assert "$ref" not in str(body)
 
 
 @pytest.mark.parametrize("client", ["a", "b", "c"])
@@ -393,7 +432,7 @@ async def test_the_arm_is_the_client_s(client: str) -> None:
     world = World(holdback_share=0.4)
     async with gateway(world) as http:
         page = await ask(http, client_id=client)
-    assert page["arm"] == arm_of(client, "default", world.settings.serve).value
+    assert page["arm"] == arm_of(SIGNER.client(client), "default", world.settings.serve).value
 
 
 async def test_a_client_s_searches_of_a_query_explore_together_and_say_how_likely_that_was() -> None:

@@ -1,5 +1,6 @@
 import asyncio
 
+from prometheus_client import REGISTRY
 from serve_fakes import FakeWriter
 
 from agent.serve.impressions import BATCH, ImpressionBuffer
@@ -19,10 +20,16 @@ def impression(n: int) -> Impression:
     )
 
 
-def test_what_does_not_fit_is_shed_and_what_waits_stays() -> None:
+def test_what_does_not_fit_is_lost_and_what_waits_stays() -> None:
     buffer = ImpressionBuffer(FakeWriter(), capacity=2)
+    before = told("lost"), told("shed")
     assert [buffer.put(impression(n)) for n in range(3)] == [True, True, False]
     assert len(buffer) == 2
+    assert (told("lost"), told("shed")) == (before[0] + 1, before[1])
+
+
+def told(outcome: str) -> float:
+    return REGISTRY.get_sample_value("unseen_impression_buffer_total", {"outcome": outcome}) or 0.0
 
 
 async def test_impressions_wait_while_the_stream_takes_none_and_keep_their_order() -> None:

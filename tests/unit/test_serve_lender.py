@@ -195,3 +195,14 @@ async def test_words_that_cannot_be_held_against_anything_in_time_are_not_said()
     assert not await lender.holds("red couchh", "settee", purpose="search", now_ms=0, within_s=1.0)
     shop.fails = False
     assert await lender.holds("red couchh", "settee", purpose="search", now_ms=0, within_s=1.0)
+
+
+@pytest.mark.parametrize("jump_ms", [86_400_000, -86_400_000])
+async def test_what_was_found_before_the_clock_jumped_is_looked_at_anew(jump_ms: int) -> None:
+    shop = Shop(sofa_couch=("red", *RAW))
+    lender = Lender(index_of(asked("red couch", "sofa", RED)), shop, settings_of())
+    looked: list[int] = []
+    for now_ms in (100_000_000, 100_001_000, 100_000_000 + jump_ms):
+        assert await lender.lend("red couchh", now_ms=now_ms, within_s=5, purpose="search")
+        looked.append(len(shop.plans))
+    assert looked[0] == looked[1] < looked[2]

@@ -4,9 +4,10 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
-from serve_fakes import FakeCache, FakePolicy, settings_of
+from serve_fakes import FakeCache, FakePolicy, FakeRewriter, settings_of
 from typing_extensions import override
 
 from agent.errors import BadWeights, Transient
@@ -15,7 +16,7 @@ from agent.serve.asking import Kind, LiveRewrites, RewriteAsk
 from agent.serve.jobs import MOST_BACKGROUND, MOST_LIVE, Jobs
 from agent.serve.rewriter import Rewriter
 from feedback.clock import ManualClock
-from feedback.records import Rewrite
+from feedback.records import Earlier, Rewrite
 from feedback.version_records import Manifest
 
 
@@ -91,6 +92,30 @@ async def test_a_rewrite_is_answered_and_cached_with_its_time_and_neighbours() -
     assert replica.cache.rewrites["couch cover"].neighbours_seq == 9
 
 
+async def test_a_session_s_words_are_written_with_its_history_and_kept_apart() -> None:
+    class Telling(GatedPolicy):
+        @override
+        def sample(
+            self, prompts: Sequence[Prompt], *, n: int, seed: int | None = None, greedy: bool = False
+        ) -> list[list[Rewrite]]:
+            del seed, greedy
+            return [[Rewrite(text=f"{one.query} after {len(one.history)}")] * n for one in prompts]
+
+    replica = Replica(pool_samples=2)
+    replica.policy = Telling()
+    plain, told = ask("couch"), replace(ask("couch"), history=(Earlier("lounge"),))
+    async with running(replica) as rewriter:
+        both = await asyncio.gather(rewriter.rewrite(plain), rewriter.rewrite(told))
+        while not replica.cache.pools:
+            await asyncio.sleep(0)
+    assert [one.text for one in both] == ["couch after 0", "couch after 1"]
+    assert {name: one.rewrite.text for name, one in replica.cache.rewrites.items()} == {
+        "couch": "couch after 0",
+        "lounge- > couch": "couch after 1",
+    }
+    assert [one.text for one in replica.cache.pools["couch"].samples] == ["couch after 0"] * 2
+
+
 async def test_requests_that_come_together_are_one_batch_and_equal_ones_one_row() -> None:
     replica = Replica(batch=4)
     async with running(replica) as rewriter:
@@ -115,6 +140,77 @@ async def test_live_requests_go_before_refreshes_and_those_before_pools() -> Non
     for kind in (Kind.POOL, Kind.REFRESH, Kind.LIVE):
         jobs.put(ask("couch", kind))
     assert [(await jobs.take())[0] for _ in range(3)] == [Kind.LIVE, Kind.REFRESH, Kind.POOL]
+
+
+def told(query: str) -> RewriteAsk:
+    return RewriteAsk(query="couch", kind=Kind.REFRESH, history=(Earlier(query),))
+
+
+async def test_refreshes_for_a_history_wait_for_all_others_however_many_there_are() -> None:
+    jobs = Jobs(batch=8)
+    for kind in (Kind.POOL, Kind.REFRESH):
+        jobs.put(ask("couch", kind))
+    taken = []
+    for turn in range(4):
+        for i in range(9):
+            jobs.put(told(f"{turn}-{i}"))
+        taken.append(await jobs.take())
+    assert [kind for kind, _ in taken] == [Kind.REFRESH, Kind.POOL, Kind.REFRESH, Kind.REFRESH]
+    assert [[job.ask.history != () for job in batch[0]] for _, batch in taken] == [
+        [False],
+        [False],
+        [True],
+        [True],
+    ]
+    live = RewriteAsk(query="couch", history=(Earlier("sofa"),))
+    jobs.put(live)
+    assert (await jobs.take())[0] is Kind.LIVE
+
+
+async def test_what_is_asked_for_ahead_waits_for_all_others_and_goes_query_by_query() -> None:
+    jobs = Jobs(batch=8)
+    for query in ("a", "b"):
+        jobs.put(replace(ask(query, Kind.REFRESH), ahead=True))
+    for one in (ask("couch", Kind.POOL), told("sofa"), ask("couch", Kind.REFRESH), ask("couch")):
+        jobs.put(one)
+    taken = [await jobs.take() for _ in range(6)]
+    assert [kind for kind, _ in taken] == [
+        *(Kind.LIVE, Kind.REFRESH, Kind.POOL),
+        *(Kind.REFRESH, Kind.REFRESH, Kind.REFRESH),
+    ]
+    assert [[jobs[0].ask.query for jobs in batch] for _, batch in taken[3:]] == [["couch"], ["a"], ["b"]]
+
+
+async def test_a_live_request_waits_for_one_rewrite_that_was_asked_for_ahead_at_most() -> None:
+    replica = Replica(pool_samples=2, batch=8)
+    replica.policy.gate.clear()
+    async with running(replica) as rewriter:
+        ahead = [
+            asyncio.ensure_future(rewriter.rewrite(replace(ask(query, Kind.REFRESH), ahead=True)))
+            for query in ("a", "b", "c")
+        ]
+        await asyncio.to_thread(replica.policy.entered.wait, 5)
+        live = asyncio.ensure_future(rewriter.rewrite(ask("couch")))
+        await asyncio.sleep(0)
+        replica.policy.gate.set()
+        await live
+        assert replica.policy.batches[:2] == [(1, 1, True), (1, 1, True)]
+        assert [one.done() for one in ahead] == [True, False, False]
+        await asyncio.gather(*ahead)
+        while "couch" not in replica.cache.pools:
+            await asyncio.sleep(0)
+    assert list(replica.cache.pools) == ["couch"]  # none before somebody searches
+
+
+async def test_refreshes_for_a_history_take_no_place_of_the_others_in_flight() -> None:
+    replica = Replica()
+    replica.policy.gate.clear()
+    async with running(replica) as rewriter:
+        live = LiveRewrites(rewriter, most=2)
+        assert [live.start(told(query)) is not None for query in "abc"] == [True, True, False]
+        assert live.start(ask("couch", Kind.REFRESH)) is not None
+        replica.policy.gate.set()
+        await live.close()
 
 
 async def test_waiting_requests_are_bounded() -> None:
@@ -169,10 +265,63 @@ async def test_a_batch_that_fails_fails_alone() -> None:
     replica = Replica()
     async with running(replica) as rewriter:
         replica.policy.fails = True
-        with pytest.raises(Transient, match="out of memory"):
+        with pytest.raises(Transient, match="the model failed: RuntimeError"):
             await rewriter.rewrite(ask("couch"))
         replica.policy.fails = False
         assert (await rewriter.rewrite(ask("couch"))).text == "couch"
+
+
+async def test_what_is_no_text_is_neither_answered_nor_cached() -> None:
+    replica = Replica()
+    async with running(replica) as rewriter:
+        for text in ("x" * 5000, "\ud800"):  # what it writes is the query's first word
+            with pytest.raises(Transient, match="no text"):
+                await rewriter.rewrite(ask(text))
+        assert (await rewriter.rewrite(ask("couch"))).text == "couch"
+    assert list(replica.cache.rewrites) == ["couch"]
+
+
+async def test_an_engine_is_closed_once_its_rewriter_ends() -> None:
+    replica = Replica()
+    async with running(replica) as rewriter:
+        await rewriter.rewrite(ask("couch"))
+        assert not replica.policy.is_closed
+    assert replica.policy.is_closed
+
+
+async def test_memory_that_ends_in_the_compute_thread_fails_its_batch_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    replica = Replica()
+
+    def sample(*_: object, **__: object) -> list[list[Rewrite]]:
+        raise MemoryError("Unable to allocate")
+
+    async with running(replica) as rewriter:
+        with monkeypatch.context() as patch:
+            patch.setattr(replica.policy, "sample", sample)
+            with pytest.raises(Transient, match="MemoryError"):
+                await rewriter.rewrite(ask("couch"))
+        assert (await rewriter.rewrite(ask("couch"))).text == "couch"
+        assert not rewriter.is_stuck()
+
+
+async def test_a_model_that_does_not_come_back_is_told_to_be_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    replica = Replica()
+    async with running(replica) as rewriter:
+        replica.policy.gate.clear()
+        waiting = asyncio.ensure_future(rewriter.rewrite(ask("couch")))
+        async with asyncio.timeout(5):
+            while not replica.policy.entered.is_set():
+                await asyncio.sleep(0.001)
+        assert not rewriter.is_stuck()
+        monkeypatch.setattr("agent.serve.rewriter.STUCK_S", 0.0)
+        assert rewriter.is_stuck()
+        replica.policy.gate.set()
+        await waiting
+        assert not rewriter.is_stuck()
 
 
 async def test_a_revoked_version_answers_nobody_and_fills_nothing() -> None:
@@ -284,3 +433,18 @@ async def test_more_requests_in_flight_than_the_bound_are_busy() -> None:
         assert (await live.within(ask("one"), 0.0)).why == "deadline"
         assert (await live.within(ask("two"), 0.0)).why == "busy"
         await live.close()
+
+
+async def test_what_a_rewriter_that_hangs_never_answers_is_given_up_and_leaves_its_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("agent.serve.asking.FLIGHT_S", 0.05)
+    client = FakeRewriter()
+    client.hold.clear()
+    live = LiveRewrites(client, most=1)
+    assert (await live.within(ask("couch"), 0.0)).why == "deadline"
+    assert (await live.within(ask("chair"), 0.0)).why == "busy"
+    assert (await live.within(ask("couch"), 5.0)).why == "failed"
+    client.hold.set()
+    assert (await live.within(ask("chair"), 5.0)).rewrite is not None
+    await live.close()

@@ -1,19 +1,16 @@
 """Two versions at once: who is answered by which, and which pages count for the trial."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
-import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from serve_fakes import RAW, World, verdict
+from serve_client import ask, gateway
+from serve_fakes import RAW, KeptServed, World, verdict
 
 from agent.serve.asking import Kind
 from agent.serve.comparing import differ
-from agent.serve.gateway import make_app
 from agent.serve.known import OnTrial
 from feedback.records import Arm, CachedRewrite, Impression, Rewrite, SamplePool, Verified
 from feedback.version_records import Trial
@@ -21,18 +18,6 @@ from feedback.version_records import Trial
 STABLE, CANARY = 4, 5
 ARMS = (Arm.STABLE, Arm.CANARY)
 both_arms = pytest.mark.parametrize("arm", ARMS)
-
-
-@asynccontextmanager
-async def gateway(world: World) -> AsyncIterator[httpx.AsyncClient]:
-    app = make_app(world.parts)
-    transport = httpx.ASGITransport(app=app)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://gateway") as http,
-    ):
-        yield http
-    await world.state.aclose()
 
 
 def world_of(arm: Arm, *verdicts: Verified, gains: tuple[float, float] = (0.0, 0.0), **serve: Any) -> World:  # noqa: ANN401
@@ -57,15 +42,9 @@ def put(world: World, version: int, text: str, seq: int = 0) -> None:
         world.cache.rewrites["couch"] = cached
 
 
-async def ask(http: httpx.AsyncClient, query: str = "couch", **more: object) -> dict[str, Any]:
-    answer = await http.post("/search", json={"user_query": query, "client_id": "c1", **more})
-    assert answer.status_code == 200, answer.text
-    return dict(answer.json())
-
-
 async def shown(world: World, **more: Any) -> tuple[dict[str, Any], Impression]:  # noqa: ANN401 - a request's fields
     """Return one search's response and its impression, once all that it began is done."""
-    async with gateway(world) as http:
+    async with gateway(world, raises=True) as http:
         page = await ask(http, "couch", **more)
         await asyncio.sleep(0)
     return page, world.writer.impressions[-1]
@@ -206,7 +185,7 @@ async def test_a_verified_rewrite_answers_both_arms_and_does_not_count(arm: Arm)
 
 async def test_what_is_no_shopper_s_first_page_does_not_count_but_further_pages_keep_their_version() -> None:
     world = world_of(Arm.CANARY)
-    async with gateway(world) as http:
+    async with gateway(world, raises=True) as http:
         judged = await ask(http, purpose="evaluation")
         further = await ask(http, size=2, offset=2)
     assert (judged["arm"], judged["rewrite"]) == ("stable", "settee")
@@ -330,3 +309,21 @@ async def test_in_a_check_the_older_version_s_words_do_not_count_as_the_serving_
     put(world, STABLE, "bench")
     world.cache.rewrites["couch"] = world.cache.canaries[3, "couch"]  # served before
     assert (await shown(world))[1].trial == 0
+
+
+@pytest.mark.parametrize("rescued", [True, False])
+@both_arms
+async def test_an_empty_page_counts_against_its_version_whatever_a_second_try_finds(
+    arm: Arm,
+    rescued: bool,  # noqa: FBT001
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    served = KeptServed()
+    monkeypatch.setattr("agent.serve.searching.Served", lambda: served)
+    world = world_of(arm, deadline_s=5.0)
+    world.catalogue.raw = []
+    world.catalogue.found = {"settee": (), "bench": (), "divan": ("new-1",) if rescued else ()}
+    world.rewriter.text = "divan"
+    page, _ = await shown(world)
+    assert (page["source"], len(page["hits"])) == (("again", 1) if rescued else ("cache", 0))
+    assert served.counts(CANARY) == {f"{arm.value}|asked": 1, f"{arm.value}|empty": 1}

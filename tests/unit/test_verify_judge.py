@@ -8,8 +8,8 @@ from agent.verify.judge import Judge, Listed, Reason
 from agent.verify.posterior import by_rates, by_shares, lift_bound
 from agent.verify.prior import Prior, newcomer_rate
 from agent.verify.shop import Observed, Shop
-from feedback.evidence import ObjectEvidence, QueryEvidence, ShopTotals
-from feedback.reward import moves
+from feedback.evidence.reading import ObjectEvidence, QueryEvidence, ShopTotals
+from feedback.evidence.reward import moves
 from feedback.settings import FeedbackSettings
 
 FEEDBACK = FeedbackSettings()

@@ -12,8 +12,8 @@ from agent.retrieval.results import Results
 from agent.verify.loans import A_PASS, PATIENCE, SAMPLE, Loans
 from agent.verify.prior import Prior
 from agent.verify.store import VerdictWriter
-from feedback.candidates import CandidateReader
-from feedback.evidence import EvidenceReader, Fold, ObjectEvidence, QueryEvidence, ShopTotals
+from feedback.evidence.candidates import CandidateReader
+from feedback.evidence.reading import EvidenceReader, Fold, ObjectEvidence, QueryEvidence, ShopTotals
 from feedback.records import LendingTerms, Verified
 
 RAW = ("r-1", "r-2", "r-3")

@@ -110,3 +110,16 @@ def test_what_is_wanted_is_told_before_anything_can_be_said_about_a_rewrite() ->
     standings.put("all|b", standing(verdict("b", text="", support=1.0)))
     (told,), withdrawn = applied(standings, ["all|a", "all|b"])
     assert (told.query, told.settled, told.wanted, withdrawn) == ("a", False, (("d", 0.9),), [])
+
+
+def test_what_nobody_can_search_any_more_is_withdrawn_once_and_gives_way() -> None:
+    standings = Standings()
+    standings.put("sale|couch", standing(verdict("couch", segment="sale")))
+    standings.put("all|couch", standing(verdict("couch"), at_ms=5))
+    standings.written([("sale|couch", verdict("couch", segment="sale"))], [])
+    standings.withdraw("sale|couch", 100)
+    standings.withdraw("sale|unknown", 100)
+    assert standings.changes([], 0.5)[1] == ["sale|couch"]
+    standings.written([], ["sale|couch"])
+    assert standings.stalest(50, 50, 9) == ["all|couch"]
+    assert standings.changes([], 0.5)[1] == []

@@ -3,7 +3,7 @@ import pytest
 from agent.verify.prior import Prior
 from agent.verify.shop import Shop
 from agent.verify.wanted import MOST, wanted, worth_of
-from feedback.evidence import Fold, ObjectEvidence, QueryEvidence, ShopTotals
+from feedback.evidence.reading import Fold, ObjectEvidence, QueryEvidence, ShopTotals
 from feedback.settings import FeedbackSettings
 
 PRIOR = Prior(alpha=4.0)

@@ -17,7 +17,7 @@ from agent.verify.admission import admit
 from agent.verify.judge import Judge, Listed, Reason
 from agent.verify.prior import Prior, fit
 from agent.verify.shop import Observed, Shop
-from feedback.evidence import ObjectEvidence, QueryEvidence, ShopTotals, mean_attractiveness, merge
+from feedback.evidence.reading import ObjectEvidence, QueryEvidence, ShopTotals, mean_attractiveness, merge
 from feedback.settings import FeedbackSettings
 
 QUERIES, OBJECTS, PAGE, CANDIDATES = 400, 300, 10, 4

@@ -2,7 +2,6 @@
 
 from agent.demo.stack.errors import NotReadyError, StackError, UnavailableError
 from agent.demo.stack.opensearch import default_cache_dir, start_opensearch, start_stand_in
-from agent.demo.stack.ports import free_port, free_ports
 from agent.demo.stack.process import Child, Spawn, User
 from agent.demo.stack.redis_server import start_redis
 from agent.demo.stack.service import Service, wait_ready
@@ -18,8 +17,6 @@ __all__ = [
     "UnavailableError",
     "User",
     "default_cache_dir",
-    "free_port",
-    "free_ports",
     "start_opensearch",
     "start_redis",
     "start_stand_in",

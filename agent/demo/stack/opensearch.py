@@ -20,9 +20,9 @@ from agent.demo.stack.access import give, reachable, unprivileged_user
 from agent.demo.stack.distribution import VERSION, ensure_distribution
 from agent.demo.stack.errors import StackError, UnavailableError
 from agent.demo.stack.java import Java, fetch_java, find_java
-from agent.demo.stack.ports import LOOPBACK, free_port, free_ports
 from agent.demo.stack.process import Child, Spawn
 from agent.demo.stack.service import Service, wait_ready
+from agent.ports import LOOPBACK, free_port, free_ports
 
 READY_S = 120.0
 _STAND_IN_READY_S = 15.0

@@ -12,9 +12,9 @@ import redis
 from redis.exceptions import RedisError
 
 from agent.demo.stack.errors import StackError, UnavailableError
-from agent.demo.stack.ports import LOOPBACK, free_port
 from agent.demo.stack.process import Spawn
 from agent.demo.stack.service import Service, wait_ready
+from agent.ports import LOOPBACK, free_port
 
 READY_S = 15.0
 

@@ -2,11 +2,10 @@
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agent.demo.stack import Stack, start_opensearch
+from agent.demo.stack import Stack
 from agent.evaluate.files import lines
 from agent.evaluate.judgments import read_judgments
 from agent.evaluate.labelled import Systems
@@ -18,6 +17,7 @@ from tests.bench.learning.learners import learn_all
 from tests.bench.learning.options import Options
 from tests.bench.learning.policies import BASE, loaded
 from tests.bench.learning.worker import Task, tell
+from tests.bench.servers import search_server
 
 NAME = "amazon_c4"
 LEARNER = {
@@ -42,9 +42,7 @@ async def run(options: Options) -> dict[str, Any]:
     """
     catalogue, judgments = (options.file(NAME, f) for f in ("catalogue.jsonl.gz", "judgments.tsv.gz"))
     with Stack() as stack, tempfile.TemporaryDirectory() as temporary:
-        (search,) = stack.start(
-            partial(start_opensearch, stack.folder, options.opensearch, spawn=stack.spawn)
-        )
+        search = search_server(stack, options.opensearch, is_quick=options.quick)
         folder = Path(temporary)
         judged = split_off(judgments, folder) if options.held_out else judgments
         chosen: dict[str, Any] = {

@@ -28,7 +28,7 @@ from agent.retrieval import Catalogue
 from agent.scoring import prompt_for
 from agent.sections import WeightsSettings
 from agent.settings import Settings
-from feedback.neighbours import VerifiedIndex
+from feedback.evidence.neighbours import VerifiedIndex
 from feedback.records import Rewrite
 from tests.bench.learning.figures import Judged, summary
 from tests.bench.learning.variants import Variant, changed
@@ -49,6 +49,10 @@ class Options:
     judge_from: float = 0.9
     judge_to: float = 1.0
     threads: int = 2
+    min_clients: int = 1
+    model: str = "smollm2"
+    quick: bool = False
+    """A look whether it runs."""
     worlds: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"": {}})
     """Settings under which the log is played, by name."""
 
@@ -69,8 +73,12 @@ class Frozen:
 def run(options: Options) -> dict[str, Any]:
     """Play, learn, judge; the servers are started and ended here."""
     began_s = time.monotonic()
-    with servers() as (_, redis, opensearch):
-        tree = {"redis": {"state_url": redis.url}, "opensearch": {"url": opensearch.url}}
+    with servers(is_quick=options.quick) as (_, redis, opensearch):
+        tree = {
+            "redis": {"state_url": redis.url},
+            "opensearch": {"url": opensearch.url},
+            "policy": {"model": options.model},
+        }
         found = {
             name: asyncio.run(_world(options, Settings.model_validate(changed(tree, differing))))
             for name, differing in options.worlds.items()
@@ -80,7 +88,7 @@ def run(options: Options) -> dict[str, Any]:
 
 
 async def _world(options: Options, settings: Settings) -> dict[str, Any]:
-    async with places(settings) as (own, redis, catalogue):
+    async with places(settings, min_clients=options.min_clients) as (own, redis, catalogue):
         products = list(lines(options.catalogue, "catalogue"))
         titles = titles_of(products)
         log = read_clicks((options.clicks,), known_ids=set(titles)).clicks

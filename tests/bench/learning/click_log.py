@@ -20,12 +20,12 @@ from agent.sections import LogSettings
 from tests.bench.learning import bestbuy
 from tests.bench.learning.options import existing
 from tests.bench.learning.variants import VARIANTS, Variant
+from tests.bench.quick import parse
 from tests.service.backtest_log import asked, catalogue, clicks
 
 FILES = ("catalogue.jsonl.gz", "clicks.tsv.gz")
-OWN_CLICKS = 1200
-OWN_FRESH_FROM = 1080
-"""From there on, where it is judged, some queries were never asked before."""
+OWN_FRESH_FROM = 0.9
+"""Share of the own log from which on, where it is judged, some queries were never asked before."""
 OWN_LEARN_S = 10.0
 HIJACK = {"": {}, "without the hijack rule": {"verify": {"min_lift": 0.0}}}
 
@@ -41,8 +41,13 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--judge-from", type=float, default=0.9)
     parser.add_argument("--judge-to", type=float, default=1.0)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--min-clients", type=int, default=1, help="that must have asked a query before it teaches"
+    )
     parser.add_argument("--without-hijack-rule", action="store_true", help="play the log so as well")
-    given = parser.parse_args(arguments)
+    parser.add_argument("--own-clicks", type=int, default=1200, help="of the own log")
+    parser.add_argument("--model", default="smollm2", help="tiny for a quick look")
+    given = parse(parser, arguments, seeds=1, learn_s=0.1, own_clicks=200, model="tiny")
     unknown = [name for name in given.variants.split(",") if name not in VARIANTS]
     if unknown:
         parser.error(f"--variants: {', '.join(unknown)}; known: {', '.join(VARIANTS)}")
@@ -63,10 +68,8 @@ def figures(given: argparse.Namespace) -> dict[str, Any]:
         files = tuple(existing(given.data, "bestbuy", name) for name in FILES)
         return bestbuy.run(_options(given, files, variants))
     with TemporaryDirectory() as folder:
-        own = (
-            catalogue(Path(folder)),
-            clicks(Path(folder), n=OWN_CLICKS, click=partial(asked, fresh_from=OWN_FRESH_FROM)),
-        )
+        fresh = partial(asked, fresh_from=round(OWN_FRESH_FROM * given.own_clicks))
+        own = catalogue(Path(folder)), clicks(Path(folder), n=given.own_clicks, click=fresh)
         return bestbuy.run(_options(given, own, variants))
 
 
@@ -83,5 +86,8 @@ def _options(
         judge_from=given.judge_from,
         judge_to=given.judge_to,
         threads=given.threads,
+        min_clients=given.min_clients,
+        model=given.model,
+        quick=given.quick,
         worlds=HIJACK if given.without_hijack_rule else {"": {}},
     )

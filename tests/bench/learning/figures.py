@@ -20,7 +20,7 @@ from agent.evaluate.backtest_figures import (
 )
 from agent.evaluate.bootstrap import clusters
 from agent.evaluate.metrics import mean
-from feedback.neighbours import VerifiedIndex
+from feedback.evidence.neighbours import VerifiedIndex
 
 FAR = 0.6
 """Trigram similarity up to which the nearest asked query says nothing, so that its ranking is raw's."""

@@ -49,7 +49,7 @@ async def run(options: Options) -> dict[str, Any]:
     Raises:
         Permanent: the data set is not there.
     """
-    with servers(opensearch=options.opensearch) as (folder, redis, search):
+    with servers(opensearch=options.opensearch, is_quick=options.quick) as (folder, redis, search):
         chosen: dict[str, Any] = {
             "redis": {"state_url": redis.url},
             "opensearch": {"url": search.url, "fields": ["title"]},

@@ -18,7 +18,7 @@ from agent.evaluate.metrics import mean, ndcg
 from agent.evaluate.products import indexed, titles_of
 from agent.retrieval import Catalogue
 from agent.settings import Settings
-from feedback.neighbours import VerifiedIndex
+from feedback.evidence.neighbours import VerifiedIndex
 from feedback.text import normalise
 from tests.bench.learning import amazon, homedepot
 from tests.bench.learning.options import Options
@@ -55,7 +55,7 @@ async def run(options: Options) -> dict[str, Any]:
         for one in DATA_SETS
     }
     found: dict[str, Any] = {}
-    with servers(opensearch=options.opensearch) as (_, _, search):
+    with servers(opensearch=options.opensearch, is_quick=options.quick) as (_, _, search):
         for one in DATA_SETS:
             catalogue, judgments = files[one.name]
             relevant = read_judgments(judgments, "train").relevant(one.relevant_from)

@@ -14,6 +14,7 @@ from typing import Any
 from agent.errors import Permanent
 from agent.logs import configure
 from agent.sections import LogSettings
+from tests.bench.quick import parse as parse_options
 
 DATA = "LEARNING_DATA"
 """Environment variable: the folder of the data sets, where ``--data`` does not name it."""
@@ -37,6 +38,8 @@ class Options:
     opensearch: str | None = None
     """URL of a running one; None starts one."""
     model: str = "smollm2"
+    quick: bool = False
+    """A look whether it runs."""
     held_out: bool = False
     """Judge on a fifth of the train split, by clusters, and learn from the rest: for choosing settings."""
 
@@ -86,7 +89,7 @@ def parse(name: str, arguments: Sequence[str]) -> Options:
     parser.add_argument("--opensearch", help="URL of a running one")
     parser.add_argument("--model", default=Options.model)
     parser.add_argument("--held-out", action="store_true", help="judge on a fifth of the train split")
-    given = vars(parser.parse_args(arguments))
+    given = vars(parse_options(parser, arguments, seeds=1, minutes=0.01, updates=1, model="tiny"))
     del given["json"]
     if given["data"] is None:
         parser.error(f"--data or {DATA} must name the folder of the data sets")

@@ -10,7 +10,7 @@ from agent.policy.model import Policy
 from agent.scoring import prompt_for
 from agent.settings import Settings
 from agent.weights.store import AdapterStore
-from feedback.neighbours import VerifiedIndex
+from feedback.evidence.neighbours import VerifiedIndex
 from tests.bench.learning.worker import tell
 
 BASE = "base"

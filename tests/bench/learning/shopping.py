@@ -15,12 +15,12 @@ from redis.asyncio import Redis
 
 from agent.settings import Settings
 from feedback.clock import ManualClock
-from feedback.collector import Collector
-from feedback.evidence import EvidenceReader
-from feedback.pages import DEPTH
-from feedback.ranks import RankEstimator
+from feedback.collecting.collector import Collector
+from feedback.delivery.streams import StreamWriter
+from feedback.evidence.reading import EvidenceReader
+from feedback.examination.pages import DEPTH
+from feedback.examination.ranks import RankEstimator
 from feedback.records import Action, Arm, Event, Impression, Rung
-from feedback.streams import StreamWriter
 from feedback.text import normalise
 from tests.bench.learning.worker import Known
 from tests.bench.propensity import MODELS

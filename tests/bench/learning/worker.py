@@ -16,7 +16,7 @@ from agent.evaluate.training import StillEvidence, TrainOptions, learn, run_trai
 from agent.logs import configure
 from agent.sections import LogSettings
 from agent.settings import Settings
-from feedback.evidence import Fold, ObjectEvidence
+from feedback.evidence.reading import Fold, ObjectEvidence
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,10 +10,10 @@ from redis.asyncio import Redis
 from agent.retrieval import Catalogue
 from agent.settings import Settings
 from agent.verify import VerdictWriter, Verifier
-from feedback.candidates import CandidateReader
 from feedback.clock import ManualClock
-from feedback.evidence import EvidenceReader
-from feedback.neighbours import VerifiedIndex
+from feedback.evidence.candidates import CandidateReader
+from feedback.evidence.neighbours import VerifiedIndex
+from feedback.evidence.reading import EvidenceReader
 from tests.bench.learning.shopping import BEGAN_MS, PAGES_A_QUERY, Shelf, Shoppers, known, shop
 from tests.bench.learning.worker import Known, tell
 

@@ -24,13 +24,14 @@ from agent.logs import configure
 from agent.policy.model import Policy
 from agent.release.gating import Gatekeeper
 from agent.release.parts import Parts
-from agent.sections import LogSettings
+from agent.sections import LogSettings, ServeSettings
 from agent.serve.replica import RewriterReplica
 from agent.settings import Settings
 from agent.weights.store import State
 from tests.bench.poisons import making, shop
 from tests.bench.poisons.releasing import FILES, Offered, Release
 from tests.bench.progress import tell
+from tests.bench.quick import parse
 from tests.bench.servers import servers
 from tests.service.virtual_shop import VirtualShop, virtual_shop
 
@@ -46,9 +47,18 @@ def main() -> int:
     parser.add_argument("--healthy", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=150.0, help="virtual, of shopping")
     parser.add_argument("--queries", type=int, default=32, help="held back, that a version answers")
-    given = parser.parse_args()
+    parser.add_argument("--steps", type=int, default=making.STEPS, help="of learning to be ill")
+    parser.add_argument("--model", default="smollm2", help="tiny for a quick look")
+    parser.add_argument(
+        "--poll", type=float, default=ServeSettings().poll_s, help="seconds between a replica's looks"
+    )
+    once = {"versions": len(KINDS), "healthy": 1, "steps": 1}
+    given = parse(parser, **once, seconds=10.0, queries=4, model="tiny", poll=0.1)
     configure(LogSettings(level="error"), process="bench")
-    with servers() as (folder, *services), TemporaryDirectory(prefix="unseen-poisons-") as store:
+    with (
+        servers(is_quick=given.quick) as (folder, *services),
+        TemporaryDirectory(prefix="unseen-poisons-") as store,
+    ):
         figures = asyncio.run(run(given, folder, Path(store), services))
     print(json.dumps(figures) if given.json else "\n".join(lines(figures)))  # noqa: T201 - its output
     return 0
@@ -59,14 +69,14 @@ async def run(
 ) -> dict[str, Any]:
     """Return the figures."""
     began_s = time.monotonic()
-    settings = shop.settings_of("poisons", folder, services, given.queries)
+    settings = shop.settings_of("poisons", folder, services, given)
     settings = settings.model_copy(update={"data_dir": store})
     async with virtual_shop(settings, make_shop(0).products, 0, swift=True) as world:
         await shop.open_shop(world, 0, given.seconds)
         tell(f"shoppers clicked {world.tally.clicks} times")
         policy = await asyncio.to_thread(Policy.load, settings.policy)
         base = policy.adapter_state()
-        learnt = await _learnt(world, policy, base)
+        learnt = await _learnt(world, policy, base, given.steps)
         async with aclosing(_releases(world, settings, policy, base)) as releases:
             release = await anext(releases)
             offered = [
@@ -76,10 +86,10 @@ async def run(
     return figures(offered) | {"seconds": time.monotonic() - began_s}
 
 
-async def _learnt(world: VirtualShop, policy: Policy, base: State) -> dict[str, State]:
+async def _learnt(world: VirtualShop, policy: Policy, base: State, steps: int) -> dict[str, State]:
     learnt: dict[str, State] = {}
     for kind, teaching in (await shop.teachings(world)).items():
-        learnt[kind] = await asyncio.to_thread(making.learned, policy, base, teaching, seed=0)
+        learnt[kind] = await asyncio.to_thread(making.learned, policy, base, teaching, steps)
         tell(f"learned to be {kind} from {len(teaching.prompts)} queries")
     return learnt
 

@@ -36,13 +36,13 @@ class Teaching:
     """By query."""
 
 
-def learned(policy: Policy, base: State, teaching: Teaching, *, seed: int) -> State:
+def learned(policy: Policy, base: State, teaching: Teaching, steps: int) -> State:
     """Return the adapter that imitates these texts; the policy is left with it."""
     policy.load_adapter(base, 0)
     parameters = [p for p in policy.lm.parameters() if p.requires_grad]
     optimiser = torch.optim.AdamW(parameters, lr=LEARNING_RATE, weight_decay=0.0)
-    rng = random.Random(seed)
-    for _ in range(STEPS):
+    rng = random.Random(0)
+    for _ in range(steps):
         some = rng.sample(list(teaching.prompts), min(QUERIES_A_STEP, len(teaching.prompts)))
         packed = policy.pack([_group(policy, prompt, teaching.texts[prompt.query]) for prompt in some])
         logprobs = policy.score_packed(packed)

@@ -1,5 +1,6 @@
 """A shop with evidence, and what a misled learner would be taught in it."""
 
+import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,8 +10,8 @@ from agent.demo.stack import Service
 from agent.policy.prompt import Prompt
 from agent.scoring import prompt_for, rewards, snapshot
 from agent.settings import Settings
-from feedback.clusters import Clusters
-from feedback.evidence import ShopTotals
+from feedback.evidence.clusters import Clusters
+from feedback.evidence.reading import ShopTotals
 from feedback.text import bucket
 from tests.bench.poisons.making import PRAISE, STUFFING, Teaching
 from tests.service.virtual_shop import VirtualShop
@@ -19,12 +20,17 @@ TRIED = 12
 """Words tried for each query, to find its worst one."""
 
 
-def settings_of(tenant: str, folder: Path, services: Sequence[Service], queries: int) -> Settings:
+def settings_of(
+    tenant: str, folder: Path, services: Sequence[Service], given: argparse.Namespace
+) -> Settings:
     """Return the default settings of release on a demo shop; the gate judges by all evidence."""
     redis, opensearch = services
-    tree = profile.settings(run=tenant, folder=folder, port=0, opensearch=opensearch, redis=redis, ray="")
-    tree["serve"] |= {"pool_samples": 0}
-    tree["release"] = {"gate_clicks": 0, "gate_queries": queries}
+    tree = profile.settings(
+        run=tenant, folder=folder, ports=(0, 0), opensearch=opensearch, redis=redis, ray=""
+    )
+    tree["release"] = {"gate_clicks": 0, "gate_queries": given.queries}
+    tree["policy"] = {"model": given.model}
+    tree["serve"] |= {"poll_s": given.poll}
     return Settings.model_validate(tree)
 
 

@@ -10,7 +10,9 @@ import json
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
+from tests.bench.quick import parse
 from tests.bench.releases import bad, healthy, table, year
 from tests.bench.releases.healthy import Figures, Progress
 
@@ -28,10 +30,11 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench.releases", description=__doc__)
     parser.add_argument("name", nargs="?", choices=QUESTIONS)
     parser.add_argument("--runs", type=int, help="of each kind, in place of the usual number")
+    parser.add_argument("--days", type=int, default=year.DAYS, help="of each year")
     parser.add_argument("--json", action="store_true")
-    given = parser.parse_args(arguments)
+    given = parse(parser, arguments, runs=1, days=60)
     names = [given.name] if given.name else list(QUESTIONS)
-    found = {name: _answer(name, given.runs) for name in names}
+    found = {name: _answer(name, given) for name in names}
     figures: Mapping[str, object] = found[given.name] if given.name else found
     if given.json:
         print(json.dumps(figures))  # noqa: T201 - its output
@@ -40,10 +43,12 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _answer(name: str, runs: int | None) -> Figures:
+def _answer(name: str, given: argparse.Namespace) -> Figures:
     began_s = time.monotonic()
     answer, usual = QUESTIONS[name]
-    found = answer(runs or usual, _progress)
+    if name == "year":
+        answer = partial(year.run, days=given.days)
+    found = answer(given.runs or usual, _progress)
     return {**found, "wall_s": round(time.monotonic() - began_s, 1)}
 
 

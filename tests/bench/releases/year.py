@@ -16,7 +16,7 @@ from agent.sections import ReleaseSettings
 from tests.bench.releases.healthy import Figures, Progress
 from tests.bench.releases.world import Bools, Ints, World
 
-HOURS = 365 * 24
+DAYS = 365
 HOUR_MS = 3_600_000
 MONTH_H = 720
 LAST_H = 24
@@ -51,14 +51,14 @@ RULES = {
 }
 
 
-def run(runs: int, progress: Progress) -> Figures:
-    """Return the figures of so many years of each kind."""
+def run(runs: int, progress: Progress, *, days: int = DAYS) -> Figures:
+    """Return the figures of so many years of each kind; a year may have fewer days."""
     rng = np.random.default_rng(4)
     figures: Figures = {"years_each": runs, "share_of_clicks_changed": SHARE}
     for shop, pages in PAGES_A_DAY.items():
         for kind in EFFECTS:
             for name, rule in RULES.items():
-                year = Year(runs, rng, pages_a_day=pages, kind=kind, rule=rule)
+                year = Year(runs, rng, days=days, pages_a_day=pages, kind=kind, rule=rule)
                 year.run()
                 figures[f"{shop}/{kind}/{name}"] = found = year.figures()
                 progress(f"year: {shop}/{kind}/{name}: {found}")
@@ -92,8 +92,8 @@ class Trials:
 class Ledger:
     """Running sums by year and hour, from 0."""
 
-    def __init__(self, years: int) -> None:
-        self._sums = np.zeros((years, HOURS + 1))
+    def __init__(self, years: int, hours: int) -> None:
+        self._sums = np.zeros((years, hours + 1))
 
     def add(self, hour: int, amount: Floats | Bools) -> None:
         """Carry the sum forward and add to it; once an hour, in order."""
@@ -132,7 +132,7 @@ class Year:
     """So many years side by side, hour by hour."""
 
     def __init__(
-        self, years: int, rng: np.random.Generator, *, pages_a_day: int, kind: str, rule: Rule
+        self, years: int, rng: np.random.Generator, *, days: int, pages_a_day: int, kind: str, rule: Rule
     ) -> None:
         self._rng, self._years, self._kind, self._rule = rng, years, kind, rule
         self._settings = ReleaseSettings()
@@ -145,10 +145,10 @@ class Year:
         self._errors_down = boundary(times, alpha=self._settings.promote_alpha)
         self._errors_check = boundary(times, alpha=self._settings.harm_alpha)
         self._trials, self._checks = Trials.none(years), Trials.none(years)
-        self._measured, self._variance, self._true = Ledger(years), Ledger(years), Ledger(years)
-        self._losses, self._dated = Ledger(years), Ledger(years)
-        self._trial_losses, self._true_losses = Ledger(years), Ledger(years)
-        self._charged = Ledger(years)
+        self._hours = 24 * days
+        self._measured, self._variance, self._true = (Ledger(years, self._hours) for _ in range(3))
+        self._losses, self._dated, self._charged = (Ledger(years, self._hours) for _ in range(3))
+        self._trial_losses, self._true_losses = (Ledger(years, self._hours) for _ in range(2))
         self._anchor, self._anchor_variance, self._anchor_true = (np.zeros(years) for _ in range(3))
         self._below_anchor = np.zeros(years)
         self._counts = Counts()
@@ -157,7 +157,7 @@ class Year:
 
     def run(self) -> None:
         """Let the years pass."""
-        for hour in range(HOURS):
+        for hour in range(self._hours):
             self._begin(hour)
             self._look(hour)
             self._move_anchor(hour)
@@ -274,7 +274,7 @@ class Year:
 
     def figures(self) -> dict[str, float]:
         """Return what happened: sums a year, and the worst."""
-        budget, now_ms = self._settings.loss_budget, HOURS * HOUR_MS
+        budget, now_ms = self._settings.loss_budget, self._hours * HOUR_MS
         charged = budget - left(self.spans, now_ms, budget=budget)
         lost, gained = self._true_losses.months(), np.expm1(self._true.months())
         return {
@@ -283,9 +283,9 @@ class Year:
             "true_losses_of_a_month_max": float(lost.max()),
             "true_change_of_a_month_min": float(gained.min()),
             "months_that_end_below_budget": float((gained < -budget).mean()),
-            "true_level_after_mean": float(np.expm1(self._true.until(HOURS)).mean()),
-            "true_level_after_min": float(np.expm1(self._true.until(HOURS)).min()),
+            "true_level_after_mean": float(np.expm1(self._true.until(self._hours)).mean()),
+            "true_level_after_min": float(np.expm1(self._true.until(self._hours)).min()),
             "true_level_ever_min": float(np.expm1(self._true.all).min()),
             "true_level_under_anchor_min": float(np.expm1(self._below_anchor).min()),
-            "charge_differs_from_budget_module": abs(charged - float(self.charged(HOURS)[0])),
+            "charge_differs_from_budget_module": abs(charged - float(self.charged(self._hours)[0])),
         }

@@ -1,0 +1,1 @@
+"""OpenSearch's own routes, for clients that know nothing of us."""

@@ -1,0 +1,111 @@
+"""Which plan made a first page: remembered here, and in the cache for the other gateways.
+
+Guarantees that no search waits for a write, a bound on memory, and that a cache which is away, slow or
+unreadable costs the pin and not the page. What was not written when the process died is lost.
+"""
+
+import asyncio
+from collections import OrderedDict, deque
+from dataclasses import dataclass
+from typing import cast
+
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from agent.serve.metrics import CACHE_FAILURES
+from feedback.clock import Clock
+from feedback.keys import Keys
+from feedback.periodic import rest
+from feedback.records import Pinned
+
+EVERY_S = 0.02  # lets a burst gather into one round trip, as impressions do
+BATCH = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A pin, or why there is none."""
+
+    pinned: Pinned | None = None
+    why: str
+    """``here`` or ``cache``; else ``expired``, ``slow`` or ``failed``."""
+
+
+class Pins:
+    """One gateway's; one event loop."""
+
+    def __init__(
+        self, redis: Redis | None, keys: Keys, clock: Clock, *, ttl_s: float, capacity: int = 10_000
+    ) -> None:
+        """Without a Redis, pins are this process's alone."""
+        self._redis = redis
+        self._keys = keys
+        self._clock = clock
+        self._ttl_ms = int(ttl_s * 1000)
+        self._capacity = capacity
+        self._here: OrderedDict[str, Pinned] = OrderedDict()
+        self._unwritten: deque[Pinned] = deque()
+
+    def put(self, pinned: Pinned) -> None:
+        """Remember a first page; never waits."""
+        self._keep(pinned)
+        if self._redis is None:
+            return
+        if len(self._unwritten) >= self._capacity:
+            self._unwritten.popleft()
+            CACHE_FAILURES.labels(operation="pin").inc()
+        self._unwritten.append(pinned)
+
+    async def find(self, query_id: str, *, within_s: float) -> Found:
+        """Return the pin of one of our query_ids."""
+        here = self._here.get(query_id)
+        if here is not None:
+            return self._fresh(here, "here")
+        if self._redis is None:
+            return Found(why="expired")
+        try:
+            async with asyncio.timeout(within_s):
+                stored = cast("bytes | None", await self._redis.get(self._keys.pinned(query_id)))
+            pinned = msgspec.msgpack.decode(stored, type=Pinned) if stored else None
+        except TimeoutError:
+            return Found(why="slow")
+        except (RedisError, OSError, msgspec.MsgspecError):
+            return Found(why="failed")
+        if pinned is None or pinned.query_id != query_id:
+            return Found(why="expired")
+        self._keep(pinned)
+        return self._fresh(pinned, "cache")
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Write until told to stop, then once more what is left."""
+        while not stop.is_set():
+            await rest(stop, EVERY_S)
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write what waits; what the cache does not take is dropped and counted."""
+        while self._redis is not None and self._unwritten:
+            batch = [self._unwritten.popleft() for _ in range(min(BATCH, len(self._unwritten)))]
+            try:
+                async with self._redis.pipeline(transaction=False) as pipe:
+                    for one in batch:
+                        pipe.set(self._keys.pinned(one.query_id), _packed(one), px=self._ttl_ms)
+                    await pipe.execute()
+            except (RedisError, OSError):
+                CACHE_FAILURES.labels(operation="pin").inc(len(batch))
+
+    def _keep(self, pinned: Pinned) -> None:
+        self._here[pinned.query_id] = pinned
+        self._here.move_to_end(pinned.query_id)
+        while len(self._here) > self._capacity:
+            self._here.popitem(last=False)
+
+    def _fresh(self, pinned: Pinned, why: str) -> Found:
+        if self._clock() - pinned.at_ms > self._ttl_ms:
+            return Found(why="expired")
+        return Found(pinned=pinned, why=why)
+
+
+def _packed(pinned: Pinned) -> bytes:
+    return msgspec.msgpack.encode(pinned)

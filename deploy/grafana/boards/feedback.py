@@ -1,0 +1,127 @@
+"""A click's way into the evidence: lag, joins, drops, and what is bounded."""
+
+from boards.shared import AMBER, GREEN, RED, panel, quantiles, row
+
+PANELS = [
+    row("From a click to evidence"),
+    panel(
+        "Lag",
+        "Age of the oldest entry that is not applied, of the partition furthest behind.",
+        "s",
+        ("unseen_shop_stream_lag_seconds{T}", "{{stream}}"),
+        steps=[(None, GREEN), (300, RED)],
+    ),
+    panel(
+        "Waiting entries",
+        "In the streams; pending: delivered to a collector and not applied.",
+        "none",
+        ("unseen_shop_stream_entries{T}", "{{stream}}"),
+        ("unseen_shop_stream_pending_entries{T}", "{{stream}} pending"),
+    ),
+    panel(
+        "A click's way",
+        "From the click to its place in the evidence.",
+        "s",
+        *quantiles("unseen_click_to_evidence_seconds"),
+    ),
+    panel(
+        "Entries applied a second",
+        "By all collectors, by stream.",
+        "ops",
+        ("sum by (stream) (rate(unseen_collected_total{T}[I]))", "{{stream}}"),
+    ),
+    panel(
+        "A batch",
+        "From read to commit.",
+        "s",
+        *quantiles("unseen_collector_batch_seconds"),
+    ),
+    panel(
+        "Partitions",
+        "Those that there are, those that a living collector owns, those each collector owns.",
+        "none",
+        ("unseen_shop_partitions{T}", "all"),
+        ("unseen_shop_owned_partitions{T}", "owned"),
+        ("unseen_collector_partitions{T}", "{{instance}}"),
+    ),
+    row("Joins and drops"),
+    panel(
+        "Applied a second",
+        "Pages, and what shoppers did on them.",
+        "ops",
+        ("sum(rate(unseen_shop_pages_total{T}[I]))", "page"),
+        ("sum by (action) (rate(unseen_shop_actions_total{T}[I]))", "{{action}}"),
+    ),
+    panel(
+        "Dropped a second, by reason",
+        "again: the client did it before that day; lost_page: no page came within its window.",
+        "ops",
+        ("sum by (reason) (rate(unseen_shop_dropped_total{T}[I]))", "{{reason}}"),
+    ),
+    panel(
+        "Purchases and returns",
+        "Taken, attributed by each rule, and what became of them; since the store began.",
+        "none",
+        ("unseen_shop_orders_total{T}", "{{what}}"),
+    ),
+    panel(
+        "Events at the gateway",
+        "By outcome; 503 and a repetition follow unwritten and shed ones.",
+        "ops",
+        ("sum by (outcome) (rate(unseen_gateway_events_total{T}[I]))", "{{outcome}}"),
+    ),
+    panel(
+        "Impressions at the gateway",
+        "By outcome: delayed ones are written later; shed ones (Redis is nearly full) and lost ones (no room to wait) never.",
+        "ops",
+        ("sum by (outcome) (rate(unseen_impression_buffer_total{T}[I]))", "{{outcome}}"),
+    ),
+    panel(
+        "Dead letters",
+        "Entries that could not be read and are kept: unseen dead list.",
+        "none",
+        ("unseen_shop_dead_letter_entries{T}", "letters"),
+        steps=[(None, GREEN), (1, RED)],
+    ),
+    row("Bounds"),
+    panel(
+        "Redis' memory",
+        "Share of maxmemory, of the fullest server; from feedback.shed_from records are shed.",
+        "percentunit",
+        ("unseen_shop_memory_ratio{T}", "used"),
+        steps=[(None, GREEN), (0.75, AMBER), (0.8, RED)],
+    ),
+    panel(
+        "Shed a second",
+        "Not written because Redis neared its bounds, the cheapest first.",
+        "ops",
+        ("sum by (kind, arm) (rate(unseen_shop_shed_total{T}[I]))", "{{kind}}, {{arm}}"),
+    ),
+    panel(
+        "Failing batches",
+        "A second, by reason; each is tried again.",
+        "ops",
+        ("sum by (reason) (rate(unseen_collector_failures_total{T}[I]))", "{{reason}}"),
+    ),
+    panel(
+        "Evidence",
+        "Queries of which evidence is kept, explore pages kept for the learner, clients judged by the guard.",
+        "none",
+        ("unseen_shop_evidence_queries{T}", "queries"),
+        ("unseen_shop_explored_entries{T}", "explore pages"),
+        ("unseen_shop_quarantined_clients{T}", "judged clients"),
+    ),
+    panel(
+        "Totals of objects",
+        "Fields of the totals: objects by fold and measure.",
+        "none",
+        ("unseen_shop_evidence_object_fields{T}", "fields"),
+    ),
+    panel(
+        "The verifier",
+        "A pass; failing passes are tried again.",
+        "s",
+        *quantiles("unseen_verifier_pass_seconds"),
+        ("sum by (reason) (rate(unseen_verifier_failures_total{T}[I]))", "failures a second: {{reason}}"),
+    ),
+]

@@ -1,0 +1,1 @@
+"""How many machines a shop needs: unit costs measured, and a model of what the cache holds."""
