@@ -13,9 +13,10 @@ help:  ## say what there is
 demo: setup  ## start everything, show the loop learning, end with a report (DEMO_ARGS="--seed 2")
 	@$(BIN)/unseen demo $(DEMO_ARGS)
 
+# Whole systems on a machine that others use too: a test that failed gets one more try, and the summary names it.
 test: setup packages lint  ## lint, types, import contracts and the whole test suite
 	$(BIN)/python -m pytest tests/unit tests/property
-	$(BIN)/python -m pytest --durations=40 tests/service tests/learning tests/story
+	$(BIN)/python -m pytest --durations=40 --reruns 1 -rR tests/service tests/learning tests/story
 
 quick: setup  ## unit and property tests only
 	$(BIN)/python -m pytest tests/unit tests/property

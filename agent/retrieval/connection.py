@@ -20,6 +20,7 @@ from typing_extensions import override
 from agent.errors import Permanent, SearchFailed, SearchRefused
 from agent.retrieval.limiter import Overloaded
 from agent.retrieval.metrics import SEARCH_FAILURES, SEARCH_SECONDS, TURNED_AWAY
+from agent.retrieval.serializing import FastJson
 from agent.sections import OpenSearchSettings
 from agent.waiting import waiting
 
@@ -52,6 +53,7 @@ def client_of(url: str, settings: OpenSearchSettings) -> AsyncOpenSearch:
         retry_on_timeout=False,
         pool_maxsize=settings.most_waiting,
         connection_class=Connection,
+        serializer=FastJson(),
         **tls,
     )
 
