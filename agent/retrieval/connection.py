@@ -98,16 +98,24 @@ async def asked(kind: str, request: Callable[[], Awaitable[T]]) -> T:
     """Return OpenSearch's answer; whatever it does wrong becomes SearchFailed."""
     began_s = time.monotonic()
     try:
-        async for attempt in stamina.retry_context(
-            on=_may_retry, attempts=3, wait_initial=0.02, wait_max=0.2
-        ):
-            with attempt:
-                return await request()
+        return await _tried(request)
     except (OpenSearchException, OSError) as error:
         SEARCH_FAILURES.labels(kind=kind).inc()
         raise _failure(kind, error) from error
     finally:
         SEARCH_SECONDS.labels(kind=kind).observe(time.monotonic() - began_s)
+
+
+async def _tried(request: Callable[[], Awaitable[T]]) -> T:
+    """Return the answer of the first try or of two more; the first is made plainly, for all pay for it."""
+    try:
+        return await request()
+    except OpenSearchConnectionError as error:
+        if not _may_retry(error):
+            raise
+    async for attempt in stamina.retry_context(on=_may_retry, attempts=2, wait_initial=0.02, wait_max=0.2):
+        with attempt:
+            return await request()
     raise AssertionError("a retry ends with an answer or an error")
 
 

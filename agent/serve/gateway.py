@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Annotated, Any
 
-from fastapi import FastAPI, Header, Query, Request
+from fastapi import FastAPI, Query, Request
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from starlette.responses import JSONResponse, Response
 
 from agent.retrieval.forwarding import Forwarder
 from agent.sections import SHOP, Scope
-from agent.serve.access import ADDRESS_HEADER, CollectCors, Gate, charge_of
+from agent.serve.access import CollectCors, Gate, charge_of
 from agent.serve.admin import make_admin, serving
 from agent.serve.asking import LiveRewrites, RewriterClient
 from agent.serve.background import Background
@@ -28,7 +28,6 @@ from agent.serve.cache import RewriteCache
 from agent.serve.callers import Callers
 from agent.serve.choosing import Chooser
 from agent.serve.collect import add_collect
-from agent.serve.deadline_header import DEADLINE_HEADER, MOST_MS
 from agent.serve.dropin.plugin import UbiPlugin
 from agent.serve.dropin.routes import add_drop_in
 from agent.serve.dropin.searching import DropIn
@@ -37,6 +36,7 @@ from agent.serve.events_doc import EVENTS_DOC, QUERIES_DOC
 from agent.serve.exploring import Exploration
 from agent.serve.filling import Filler
 from agent.serve.fitting import Fitting
+from agent.serve.headers_doc import BATCH_HEADERS, REWRITE_HEADERS, SEARCH_HEADERS
 from agent.serve.histories import Histories
 from agent.serve.hosting import tell_guests
 from agent.serve.impressions import ImpressionBuffer
@@ -70,17 +70,6 @@ from feedback.delivery.streams import StreamWriter
 from feedback.evidence.popularity import Popularity
 from feedback.stores.watching import warn_if_it_evicts
 
-ClientAddress = Annotated[
-    str,
-    Header(alias=ADDRESS_HEADER, description="The shopper's IP address; heard with a secret key alone"),
-]
-DeadlineMs = Annotated[
-    str,
-    Header(
-        alias=DEADLINE_HEADER,
-        description=f"Milliseconds to wait for a live rewrite, to {MOST_MS}; with deadline_s, the smaller",
-    ),
-]
 Job = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 """Runs until the event is set; it raises for nothing that passes by itself."""
 PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -241,49 +230,49 @@ def _add_edge(app: FastAPI, settings: Settings) -> None:
 
 
 def _add_shop_routes(app: FastAPI, searcher: Searcher, callers: Callers, background: Background) -> None:
-    @app.post("/search", responses=PROBLEMS)
-    async def search(
-        request: SearchRequest, http: Request, address: ClientAddress = "", deadline_ms: DeadlineMs = ""
-    ) -> SearchResponse:
+    @app.post("/search", responses=PROBLEMS, openapi_extra=SEARCH_HEADERS)
+    async def search(request: SearchRequest, http: Request) -> SearchResponse:
         """Return one page, searched with the best rewrite that is known for the query."""
-        del address, deadline_ms  # named for the documentation
         with background.place(request.purpose):
             return await searcher.search(*callers.searching(request, http.headers))
 
-    @app.post("/rewrite", responses=PROBLEMS)
-    async def rewrite(
-        request: RewriteRequest, http: Request, deadline_ms: DeadlineMs = ""
-    ) -> RewriteResponse:
+    @app.post("/rewrite", responses=PROBLEMS, openapi_extra=REWRITE_HEADERS)
+    async def rewrite(request: RewriteRequest, http: Request) -> RewriteResponse:
         """Return what would be searched."""
-        del deadline_ms  # named for the documentation
         return await searcher.rewrite(*callers.rewriting(request, http.headers))
 
 
 def _add_intakes(app: FastAPI, intake: Intake, reports: Reports, callers: Callers) -> None:
 
     @app.post(
-        "/events", status_code=202, response_model=Accepted, responses=PROBLEMS, openapi_extra=EVENTS_DOC
+        "/events",
+        status_code=202,
+        response_model=Accepted,
+        responses=PROBLEMS,
+        openapi_extra=EVENTS_DOC | BATCH_HEADERS,
     )
-    async def events(request: Request, address: ClientAddress = "") -> Response:
+    async def events(request: Request) -> Response:
         """Take what shoppers did (UBI 1.3.0), one, a list or NDJSON: 202 once it is in the stream.
 
         422 names the events that were refused; the others of the batch are taken all the same. Sending an
         event twice is harmless.
         """
-        del address  # named for the documentation
         sender, charge = callers.server(request.headers), charge_of(request.scope)
         return await intake.take(await request.body(), sender, _kind(request), charge=charge)
 
     @app.post(
-        "/queries", status_code=202, response_model=Accepted, responses=PROBLEMS, openapi_extra=QUERIES_DOC
+        "/queries",
+        status_code=202,
+        response_model=Accepted,
+        responses=PROBLEMS,
+        openapi_extra=QUERIES_DOC | BATCH_HEADERS,
     )
-    async def queries(request: Request, address: ClientAddress = "") -> Response:
+    async def queries(request: Request) -> Response:
         """Take what a shop that asks /rewrite showed (UBI 1.3.0 queries): 202 once it is in the stream.
 
         The query_id is the one that /rewrite returned within the last hour. 422 names the reports that were
         refused; the others of the batch are taken all the same.
         """
-        del address  # named for the documentation
         sender, charge = callers.server(request.headers), charge_of(request.scope)
         return await reports.take(await request.body(), sender, _kind(request), charge=charge)
 

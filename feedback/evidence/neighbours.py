@@ -51,6 +51,7 @@ class VerifiedIndex:
         self._sizes: list[int] = []
         self._postings: defaultdict[str, list[int]] = defaultdict(list)
         self._arrays: dict[str, NDArray[np.intp]] = {}
+        self._last: tuple[str, int, NDArray[np.float64]] = "", -1, np.empty(0)
 
     def __len__(self) -> int:
         return sum(verdict is not None for verdict in self._verdicts)
@@ -141,11 +142,14 @@ class VerifiedIndex:
         return sorted(found, key=lambda n: (-n.similarity, n.verified.query))[:k]
 
     def _similarities(self, query: str) -> NDArray[np.float64]:
+        if self._last[:2] == (query, self.puts):  # one search asks several times
+            return self._last[2]
         grams = trigrams(query)
         held = [self._array(gram) for gram in grams if gram in self._postings]
         hits = np.concatenate(held) if held else np.empty(0, dtype=np.intp)
         common = np.bincount(hits, minlength=len(self._sizes))
         similarity: NDArray[np.float64] = common / np.maximum(self._all_sizes() + len(grams) - common, 1)
+        self._last = query, self.puts, similarity
         return similarity
 
     @staticmethod

@@ -7,7 +7,7 @@ Guarantees that there is a template ``default``: the shop's file of that name, e
 import json
 import re
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -45,6 +45,7 @@ class Templates:
             self._all |= _read(settings.templates)
         self.rendering = lru_cache(REMEMBERED)(self._rendering)
         """Return a call's template and the values of its parameters."""
+        self._bare = lru_cache(REMEMBERED)(partial(self._called, params={}))
         self.replayed = lru_cache(REMEMBERED)(self._replayed)
         """Return the call by which a segment's evidence is looked at; None: no template makes it any more."""
 
@@ -53,6 +54,9 @@ class Templates:
 
     def call(self, name: str, params: Mapping[str, Any]) -> TemplateCall:
         """Return the call of a search; raises Refused, which names what is wrong."""
+        return self._called(name, params) if params else self._bare(name)
+
+    def _called(self, name: str, params: Mapping[str, Any]) -> TemplateCall:
         template = self._all.get(name)
         if template is None:
             raise Refused(f"template: there is no {name[:100]}; there are {', '.join(sorted(self._all))}")

@@ -6,7 +6,8 @@ so that none is ever parsed as anything else. Where a parameter has no value, th
 around it is left out, or else the entry of the body (or of ``aggs``) that it stands in.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 from agent.errors import Permanent
@@ -22,6 +23,13 @@ ESCAPE = "$$"
 
 class _Absent:
     """Stands for what is left out."""
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A part of a body in which nothing is marked."""
+
+    part: object
 
 
 ABSENT = _Absent()
@@ -56,6 +64,16 @@ def filled(body: Body, values: Mapping[str, Any], rewrite: Rewrite) -> Body:
     """
     entries = ((key, _entry(key, node, values, rewrite)) for key, node in body.items())
     return {key: value for key, value in entries if value is not ABSENT}
+
+
+def folded(body: Body) -> Body:
+    """Return the body for `filled`, which need not walk through what is not marked: all copies share that."""
+    return {
+        key: {name: _folded(one) for name, one in node.items()}
+        if key in ENTRIES and isinstance(node, dict)
+        else _folded(node)
+        for key, node in body.items()
+    }
 
 
 def put(clause: Body, values: Mapping[str, Any]) -> Body:
@@ -93,8 +111,27 @@ def _entry(key: str, node: object, values: Mapping[str, Any], rewrite: Rewrite) 
     return _put(node, values, rewrite)
 
 
+def _folded(node: object) -> object:
+    """Return it with what is not marked as one; a text clause is looked into by whoever rewrites it."""
+    if isinstance(node, dict) and CLAUSE in node:
+        return node
+    if isinstance(node, dict):
+        entries = {key: _folded(value) for key, value in node.items()}
+        return Plain(node) if _all_plain(entries.values()) else entries
+    if isinstance(node, list):
+        elements = [_folded(one) for one in node]
+        return Plain(node) if _all_plain(elements) else elements
+    return node if isinstance(node, str) and node.startswith("$") else Plain(node)
+
+
+def _all_plain(nodes: Iterable[object]) -> bool:
+    return all(isinstance(node, Plain) for node in nodes)
+
+
 def _put(node: object, values: Mapping[str, Any], rewrite: Rewrite) -> object:
     """Return the node filled in, or ABSENT where a value is missing outside of a list."""
+    if isinstance(node, Plain):
+        return node.part
     if isinstance(node, str):
         return _value(node, values)
     if isinstance(node, list):

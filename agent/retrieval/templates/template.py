@@ -63,6 +63,7 @@ class Template:
         self.parameters = Parameters(described.parameters)
         self.body = described.body
         """As it was written."""
+        self._folded = markers.folded(self.body)
         self.min_hits = described.min_hits
         self.added = described.added
         self._path, self._clause = markers.only_clause(self.body)
@@ -118,7 +119,7 @@ class Template:
         """
         known = {**values, "size": size, "from": offset, "user_query": plan.user_query}
         made = markers.filled(
-            self.body, known, lambda clause: self._rewritten(clause, plan, known, mode or self.mode)
+            self._folded, known, lambda clause: self._rewritten(clause, plan, known, mode or self.mode)
         )
         made |= {"size": size, "from": offset}
         if documents is None:

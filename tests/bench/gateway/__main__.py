@@ -35,7 +35,7 @@ from feedback.text import normalise
 from tests.bench._demo_shop import load
 from tests.bench.gateway.bare import ROUTE
 from tests.bench.gateway.load import Answers, closed, opened
-from tests.bench.gateway.stages import p99_ms, stage_counts
+from tests.bench.gateway.stages import p99_ms, share_within, stage_counts
 from tests.bench.gateway.swapping import Pace, swaps
 from tests.bench.measured import measured
 from tests.bench.progress import tell
@@ -221,6 +221,7 @@ async def cache_hits(
     after = await stage_counts(settings)
     for name, stage in (("choice_p99_ms", "choose"), ("own_p99_ms", "own")):
         told[name] = p99_ms(before.get(stage, {}), after[stage])
+    told["own_at_most_3_ms"] = share_within(before.get("own", {}), after["own"], 0.003)
     return told
 
 

@@ -26,3 +26,9 @@ def p99_ms(before: Counts, after: Counts) -> float:
     counts = {bound: after[bound] - before.get(bound, 0.0) for bound in after}
     total = counts[float("inf")]
     return 1000 * min(bound for bound, count in counts.items() if count >= 0.99 * total)
+
+
+def share_within(before: Counts, after: Counts, bound_s: float) -> float:
+    """Return the share that took no longer than a bucket's bound."""
+    counts = {bound: after[bound] - before.get(bound, 0.0) for bound in after}
+    return round(counts[bound_s] / counts[float("inf")], 3)
