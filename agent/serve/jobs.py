@@ -19,7 +19,8 @@ GATHER_S = 0.005
 """How long the first live request waits for company."""
 KINDS = {line: Kind.REFRESH if line in (Line.TOLD, Line.AHEAD) else Kind[line.name] for line in Line}
 SINGLY = (Line.POOL, Line.AHEAD)
-"""The compute thread is not interrupted: a live request waits for one query's samples, or words, at most."""
+"""The compute thread is not interrupted: a live request waits for one query's samples, or words, at most; for
+half a batch of words that were to be written anew, since a whole one would take half as long again."""
 
 
 def _answer_to_come() -> asyncio.Future[Rewrite]:
@@ -72,10 +73,15 @@ class Jobs:
             await asyncio.sleep(GATHER_S)
         line = next(line for line in Line if self._waiting[line])
         waiting = self._waiting[line]
-        most = 1 if line in SINGLY else self._batch
+        most = self._most(line)
         first, *_ = next(iter(waiting))
         names = islice((name for name in waiting if name[0] == first), most)
         return KINDS[line], [waiting.pop(name) for name in list(names)]
+
+    def _most(self, line: Line) -> int:
+        if line in SINGLY:
+            return 1
+        return self._batch if line is Line.LIVE else max(1, self._batch // 2)
 
     def _make_room(self, line: Line) -> None:
         waiting = self._waiting[line]

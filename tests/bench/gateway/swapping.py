@@ -9,7 +9,7 @@ import asyncio
 import itertools
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -37,7 +37,7 @@ SCALE = 0.08
 """Deviation of an adapter's weights: enough that each writes something else."""
 LIVE_EVERY = 5
 LIVE = ("model", "raw:silent")
-"""Sources of what the live model wrote, were it nothing."""
+"""Sources of what the live model wrote, were it nothing, where the cache had no words for the query."""
 PATIENCE_S = 20.0
 LOOK_S = 0.05
 SERVES = "unseen_policy_version"
@@ -163,9 +163,10 @@ async def swaps(settings: Settings, url: str, queries: list[str], pace: Pace) ->
             steady.append(await opened(url, bodies.some(int(pace.steady_s * per_s)), per_s=per_s))
             tell(f"turn {turn} of {pace.turns}: swaps")
             swapped.append(await _beside(swapper, url, bodies, pace))
-        told = _told(swapper, steady, swapped)
+        cached = frozenset(queries)
+        spoken = [one for answers in swapped for one in answers.spoken if is_live(one, cached)]
+        told = _told(swapper, steady, swapped) | {"live_share": _share(len(spoken), swapped)}
         tell(f"{CHECKED} live answers are written again, each alone")
-        spoken = [one for answers in swapped for one in answers.spoken if one.source in LIVE]
         told["mixed"] = await asyncio.to_thread(_mixed, swapper, spoken)
         told["rollback"] = await _rolled_back(swapper, url, queries, pace)
     finally:
@@ -211,14 +212,21 @@ async def _beside(swapper: Swapper, url: str, bodies: Bodies, pace: Pace) -> Ans
     return answers
 
 
+def is_live(one: Spoken, cached: Collection[str]) -> bool:
+    """Tell whether the live model wrote an answer; silence is in the cache as well."""
+    return one.source in LIVE and one.query not in cached
+
+
+def _share(n: int, some: list[Answers]) -> float:
+    return round(n / max(1, sum(len(one.took_s) for one in some)), 3)
+
+
 def _told(swapper: Swapper, steady: list[Answers], swapped: list[Answers]) -> dict[str, Any]:
     ratios = [b.quantile(0.99) / a.quantile(0.99) for a, b in zip(steady, swapped, strict=True)]
     took = sorted(swapper.took_s)
-    live = sum(one.sources.get(source, 0) for one in swapped for source in LIVE)
     return {
         "swaps": len(took),
         "searches": sum(len(one.took_s) + one.failed for one in swapped),
-        "live_share": round(live / max(1, sum(len(one.took_s) for one in swapped)), 3),
         "failed": sum(one.failed for one in (*steady, *swapped)),
         "sources": dict(sum((Counter(one.sources) for one in swapped), Counter[str]())),
         "steady_sources": dict(sum((Counter(one.sources) for one in steady), Counter[str]())),
