@@ -477,6 +477,10 @@ class Keys:
             raise ValueError("query_id: is not one of ours")
         return self._p(partition, f"pinned:{query_id}")
 
+    def first_page(self, query: str, name: str) -> str:
+        """The query_id of the last first page by a name of it (`agent.serve.pins.name_of`)."""
+        return self._p(self.partition_of(query), f"first:{digest(name)}")
+
 
 class ImportKeys(Keys):
     """A tenant's keys with a played log's own streams, so that nobody else's entries are read with it."""

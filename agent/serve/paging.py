@@ -20,7 +20,7 @@ from agent.serve.known import Known
 from agent.serve.ladder import Decision
 from agent.serve.metrics import PINS
 from agent.serve.pages import Page, page_of
-from agent.serve.pins import Pins
+from agent.serve.pins import Pins, name_of
 from agent.serve.schemas import RewriteRequest, SearchRequest
 from agent.serve.searches import SHOPPER, Searches
 from agent.settings import Settings
@@ -38,6 +38,20 @@ class Paging:
         self._known = known
         self.catalogue = catalogue
         self.pins = pins
+
+    async def first_of(self, request: SearchRequest | RewriteRequest, call: TemplateCall) -> str:
+        """Return the query_id of what the client saw first of a query whose further page names none.
+
+        Empty, and counted, where that is not known: nobody's, too old, or of other parameters.
+        """
+        if not request.client_id:
+            return ""
+        query = normalise(request.user_query)
+        name = name_of(digest(request.client_id), query, call.template, call.params)
+        found = await self.pins.last(query, name, within_s=self._settings.serve.deadline_s)
+        if not found:
+            PINS.labels(found="unnamed").inc()
+        return found
 
     async def pinned(self, request: SearchRequest, call: TemplateCall, *, own: bool) -> Pinned | None:
         """Return the pin of the page's query_id, if we gave it out; None, counted, where none fits."""

@@ -1,5 +1,7 @@
 """Which plan made a first page: remembered here, and in the cache for the other gateways.
 
+A client's last first page of a query is found without its query_id too: OpenSearch's own clients name none.
+
 Guarantees that no search waits for a write, a bound on memory, and that a cache which is away, slow or
 unreadable costs the pin and not the page. What was not written when the process died is lost.
 """
@@ -18,6 +20,7 @@ from feedback.clock import Clock
 from feedback.keys import Keys
 from feedback.periodic import rest
 from feedback.records import Pinned
+from feedback.text import normalise
 
 EVERY_S = 0.02  # lets a burst gather into one round trip, as impressions do
 BATCH = 256
@@ -45,11 +48,14 @@ class Pins:
         self._ttl_ms = int(ttl_s * 1000)
         self._capacity = capacity
         self._here: OrderedDict[str, Pinned] = OrderedDict()
+        self._last: OrderedDict[str, str] = OrderedDict()
+        """By name (`name_of`): the query_id of the last first page."""
         self._unwritten: deque[Pinned] = deque()
 
     def put(self, pinned: Pinned) -> None:
         """Remember a first page; never waits."""
         self._keep(pinned)
+        self._name(pinned)
         if self._redis is None:
             return
         if len(self._unwritten) >= self._capacity:
@@ -77,6 +83,20 @@ class Pins:
         self._keep(pinned)
         return self._fresh(pinned, "cache")
 
+    async def last(self, query: str, name: str, *, within_s: float) -> str:
+        """Return the query_id of the last first page of a name (`name_of`); empty where none is known."""
+        here = self._last.get(name, "")
+        if here or self._redis is None:
+            return here
+        key = self._keys.first_page(query, name)
+        try:
+            async with asyncio.timeout(within_s):
+                stored = cast("bytes | None", await self._redis.get(key))
+        except (TimeoutError, RedisError, OSError):
+            CACHE_FAILURES.labels(operation="pin").inc()
+            return ""
+        return stored.decode(errors="replace") if stored else ""
+
     async def run(self, stop: asyncio.Event) -> None:
         """Write until told to stop, then once more what is left."""
         while not stop.is_set():
@@ -91,6 +111,9 @@ class Pins:
                 async with self._redis.pipeline(transaction=False) as pipe:
                     for one in batch:
                         pipe.set(self._keys.pinned(one.query_id), _packed(one), px=self._ttl_ms)
+                        if one.client:
+                            key = self._keys.first_page(normalise(one.user_query), _name_of(one))
+                            pipe.set(key, one.query_id, px=self._ttl_ms)
                     await pipe.execute()
             except (RedisError, OSError):
                 CACHE_FAILURES.labels(operation="pin").inc(len(batch))
@@ -101,10 +124,28 @@ class Pins:
         while len(self._here) > self._capacity:
             self._here.popitem(last=False)
 
+    def _name(self, pinned: Pinned) -> None:
+        if not pinned.client:
+            return
+        name = _name_of(pinned)
+        self._last[name] = pinned.query_id
+        self._last.move_to_end(name)
+        while len(self._last) > self._capacity:
+            self._last.popitem(last=False)
+
     def _fresh(self, pinned: Pinned, why: str) -> Found:
         if self._clock() - pinned.at_ms > self._ttl_ms:
             return Found(why="expired")
         return Found(pinned=pinned, why=why)
+
+
+def name_of(client: str, query: str, template: str, params: str) -> str:
+    """Return what further pages of a client's normalised query have in common; ``client`` is its digest."""
+    return f"{client}\0{query}\0{template}\0{params}"
+
+
+def _name_of(pinned: Pinned) -> str:
+    return name_of(pinned.client, normalise(pinned.user_query), pinned.template, pinned.params)
 
 
 def _packed(pinned: Pinned) -> bytes:

@@ -77,8 +77,8 @@ class SearchRequest(Request):
     deadline_s: WaitS = None
     application: OptionalIdentifier = ""
     query_id: OptionalIdentifier = ""
-    """Of the first page, with an ``offset``: then the page follows the first one's plan. A first page makes
-    its own."""
+    """Of the first page, with an ``offset``: then the page follows the first one's plan; without it, that of
+    what the client saw first of the same words. A first page makes its own."""
 
 
 class RewriteRequest(Request):

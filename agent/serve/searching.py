@@ -73,9 +73,11 @@ class Searcher:
             caller: whose it is.
         """
         began_s = time.monotonic()
+        plainly = self._plainly(request)
+        if request.offset and not request.query_id and (first := await self._first_of(request, plainly)):
+            request, caller = request.model_copy(update={"query_id": first}), replace(caller, query_id=first)
         pages_on = request.offset > 0 and bool(request.query_id)
         own = caller.query_id == request.query_id
-        plainly = self._plainly(request)
         pinned = await self.paging.pinned(request, plainly.call, own=own) if pages_on else None
         if pinned is not None:
             asked = replace(plainly, arm=pinned.arm)
@@ -102,6 +104,9 @@ class Searcher:
             self._write(asked, self._impression(request, asked, chosen, page, caller))
         self._count(asked, chosen, began_s=began_s)
         return self._answer(request, asked, chosen, page, (caller, began_s))
+
+    async def _first_of(self, request: SearchRequest, plainly: Asked) -> str:
+        return await self.paging.first_of(request, plainly.call) if plainly.teaches else ""
 
     async def rewrite(self, request: RewriteRequest, caller: Caller) -> RewriteResponse:
         """Return what to search with; for a client in its arm, so that the shop can report the page.

@@ -311,6 +311,20 @@ async def test_further_pages_follow_their_first_one(shop: Shop) -> None:
     assert page.query_id == query_id
 
 
+async def test_a_client_that_names_no_first_page_gets_what_follows_its_last(shop: Shop) -> None:
+    body = {"query": MATCH, "size": 4, "ext": ubi()}
+    async with client(shop.url) as ours:
+        first = await ours.search(index=shop.index, body=body)
+        shop.rewriter.text = "blue"
+        second = await ours.search(index=shop.index, body={**body, "from": 4})
+        other = await ours.search(index=shop.index, body={**body, "from": 4, "ext": ubi(client_id="c-2")})
+    query_id = first["ext"]["ubi"]["query_id"]
+    assert second["ext"]["ubi"]["query_id"] == query_id != other["ext"]["ubi"]["query_id"]
+    assert not set(ids(first)) & set(ids(second))
+    (page,) = await shop.shown()
+    assert page.query_id == query_id
+
+
 async def test_what_is_for_ubi_never_costs_a_search(shop: Shop) -> None:
     async with client(shop.url) as ours:
         for more in ({"user_query": ""}, {"user_query": "x" * 600}, {"application": "x" * 200}):

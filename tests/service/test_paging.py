@@ -112,10 +112,13 @@ async def test_another_gateway_follows_the_plan_too_until_it_is_forgotten(
         assert 3500 < await redis.ttl(key) <= 3600
         async with gateway(settings) as other:
             followed = await page(other, SIZE, query_id=first["query_id"])
+        async with gateway(settings) as other:
+            unnamed = await page(other, SIZE)
         await redis.delete(key)
         async with gateway(settings) as third:
             forgotten = await page(third, SIZE, query_id=first["query_id"])
     assert (followed["source"], followed["rewrite"]) == ("model", "sofa")
+    assert (unnamed["query_id"], ids(unnamed)) == (first["query_id"], ids(followed))
     assert forgotten["source"] != "model"
     assert forgotten["query_id"] == first["query_id"]
     await redis.aclose()

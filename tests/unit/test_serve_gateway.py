@@ -228,7 +228,7 @@ async def test_the_explore_arm_draws_from_the_pool_and_interleaves() -> None:
     world.cache.pools["couch"] = SamplePool(samples=(drawn,))
     async with gateway(world) as http:
         page = await ask(http, size=4)
-        further = await ask(http, size=4, offset=4)
+        further = await ask(http, size=4, offset=4, client_id="c2")  # whose first page is not known
     assert (page["arm"], page["source"], page["rewrite"]) == ("explore", "explore", "sofa")
     assert further["source"] == "raw:further_page"
     (shown,) = world.writer.impressions

@@ -2,13 +2,14 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from redis.asyncio import Redis
 from serve_client import ask, gateway
 from serve_fakes import NOW_MS, QUERY_ID, World, verdict
 
 from agent.serve.metrics import PINS
-from agent.serve.pins import Pins
+from agent.serve.pins import Pins, name_of
 from feedback.clock import ManualClock
 from feedback.keys import Keys
 from feedback.records import Arm, CachedRewrite, Pinned, Rewrite, Rung, SamplePool
@@ -36,6 +37,30 @@ async def test_a_further_page_keeps_the_plan_that_made_the_first_one() -> None:
         assert further[name] == first[name]
     assert anew["rewrite"] == "settee"
     assert [page.query_id for page in world.writer.impressions] == [first["query_id"], anew["query_id"]]
+
+
+async def test_a_further_page_that_names_no_first_one_follows_the_client_s_last() -> None:
+    world = World(verdict("couch", "sofa"))
+    async with gateway(world) as http:
+        await ask(http, size=2)
+        first = await ask(http, user_query=" Couch ", size=2)
+        world.known.index.put("all|couch", verdict("couch", "settee", seq=2))
+        world.catalogue.found["settee"] = ("new-2", "new-3")
+        further = await ask(http, size=2, offset=2)
+    assert ids(further) == ["raw-2", "raw-3"]
+    assert (further["query_id"], further["rewrite"]) == (first["query_id"], "sofa")
+    assert len(world.writer.impressions) == 2
+
+
+@pytest.mark.parametrize(
+    "change", [{"client_id": "c2"}, {"user_query": "couches"}, {"purpose": "monitoring"}]
+)
+async def test_a_further_page_follows_no_other_s_first_one(change: dict[str, Any]) -> None:
+    world = World(verdict("couch", "sofa"))
+    async with gateway(world) as http:
+        first = await ask(http, size=2)
+        further = await ask(http, size=2, offset=2, **change)
+    assert further["query_id"] != first["query_id"]
 
 
 async def test_a_first_page_does_not_follow_another() -> None:
@@ -171,6 +196,14 @@ async def test_pins_have_a_bound_and_the_longest_unused_goes() -> None:
     assert [(await pins.find(f"01-{n}", within_s=1)).why for n in range(3)] == ["expired", "here", "here"]
 
 
+async def test_the_last_first_pages_have_a_bound_and_nobody_s_are_not_known() -> None:
+    pins = Pins(None, Keys(), ManualClock(NOW_MS), ttl_s=60, capacity=2)
+    names = [name_of(client, "q", "default", "") for client in ("a", "b", "c", "")]
+    for n, client in enumerate(("a", "b", "c", "")):
+        pins.put(msgspec.structs.replace(pin(n), client=client))
+    assert [await pins.last("q", name, within_s=1) for name in names] == ["", "01-1", "01-2", ""]
+
+
 async def test_a_cache_that_is_away_costs_the_pin_alone() -> None:
     redis = Redis.from_url("redis://127.0.0.1:1/0")
     pins = Pins(redis, Keys(), ManualClock(NOW_MS), ttl_s=60)
@@ -178,4 +211,5 @@ async def test_a_cache_that_is_away_costs_the_pin_alone() -> None:
     await pins.flush()
     assert (await pins.find("01-1", within_s=1)).why == "here"
     assert (await pins.find("01-2", within_s=1)).why == "failed"
+    assert await pins.last("q", name_of("a", "q", "default", ""), within_s=1) == ""
     await redis.aclose()

@@ -219,6 +219,9 @@ class DropIn:
         if asked is None:
             return None
         request, caller = self._callers.rewriting(asked.request, sent.headers, again=asked.query_id)
+        if not asked.is_first and not asked.query_id:
+            first = await self._searcher.paging.first_of(request, asked.call)
+            asked, caller = replace(asked, query_id=first), replace(caller, query_id=first or caller.query_id)
         choosing, chosen = await self._searcher.decided(
             request,
             asked.call,
