@@ -95,7 +95,8 @@ class Pins:
         except (TimeoutError, RedisError, OSError):
             CACHE_FAILURES.labels(operation="pin").inc()
             return ""
-        return stored.decode(errors="replace") if stored else ""
+        named = stored.decode(errors="replace") if stored else ""
+        return named if self._keys.partition_in(named) is not None else ""
 
     async def run(self, stop: asyncio.Event) -> None:
         """Write until told to stop, then once more what is left."""

@@ -133,6 +133,13 @@ async def test_a_pin_that_cannot_be_read_costs_the_plan_and_not_the_page(
     await redis.set(settings.keys.pinned(query_id), b"\xc1")
     async with catalogue_of(settings), gateway(settings) as http:
         assert len(ids(await page(http, SIZE, query_id=query_id))) == SIZE
+        await page(http)
+        named = settings.keys.first_page("couch", "").rpartition(":")[0]
+        while not (keys := [key async for key in redis.scan_iter(f"{named}:*")]):
+            await asyncio.sleep(0.01)
+        await redis.set(keys[0], b"\xc1")
+        async with gateway(settings) as other:
+            assert len(ids(await page(other, SIZE))) == SIZE
     await redis.aclose()
 
 
