@@ -167,6 +167,19 @@ async def test_refreshes_for_a_history_wait_for_all_others_however_many_there_ar
     assert (await jobs.take())[0] is Kind.LIVE
 
 
+@pytest.mark.parametrize(("batch", "live", "refresh"), [(8, 8, 4), (3, 3, 1), (1, 1, 1)])
+async def test_what_is_written_anew_takes_half_a_batch(batch: int, live: int, refresh: int) -> None:
+    jobs = Jobs(batch=batch)
+    for i in range(8):
+        jobs.put(ask(f"live {i}"))
+        jobs.put(ask(f"anew {i}", Kind.REFRESH))
+    sizes: dict[Kind, list[int]] = {Kind.LIVE: [], Kind.REFRESH: []}
+    while sum(map(sum, sizes.values())) < 16:
+        kind, taken = await jobs.take()
+        sizes[kind].append(len(taken))
+    assert (sizes[Kind.LIVE][0], sizes[Kind.REFRESH][0]) == (live, refresh)
+
+
 async def test_what_is_asked_for_ahead_waits_for_all_others_and_goes_query_by_query() -> None:
     jobs = Jobs(batch=8)
     for query in ("a", "b"):
