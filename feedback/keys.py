@@ -80,6 +80,7 @@ Cache URL (time to live, least recently used out first)
   unseen:{t:p}:rewrite:<...>       string     rewriter    1 KiB                     settings.cache_ttl_s
   unseen:{t:p}:pool:<...>          string     rewriter    4 KiB                     settings.cache_ttl_s
   unseen:{t:p}:pinned:<query_id>   string     gateway     2 KiB                     settings.pin_ttl_s
+  unseen:{t:p}:first:<c, q, list>  string     gateway     a query_id                settings.pin_ttl_s
 
 (*) whoever makes a version takes its number by INCR and writes its manifest once: the learner what it
 learned, the release process an older adapter under a new number. ``rings`` is the process that looks for
@@ -478,7 +479,10 @@ class Keys:
         return self._p(partition, f"pinned:{query_id}")
 
     def first_page(self, query: str, name: str) -> str:
-        """The query_id of the last first page by a name of it (`agent.serve.pins.name_of`)."""
+        """When the last first page of a client's list was asked for, and its query_id.
+
+        ``name``: see `agent.serve.pins.name_of`.
+        """
         return self._p(self.partition_of(query), f"first:{digest(name)}")
 
 

@@ -399,6 +399,8 @@ class Pinned(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     template: str = "default"
     params: str = ""
     """The template's parameters that were set, as JSON with sorted keys."""
+    like: str = ""
+    """Digest of what decides the list in the client's own body, where no template makes it."""
     segment: str = "all"
     size: int = 10
     object_ids: tuple[str, ...] = ()

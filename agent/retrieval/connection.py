@@ -107,13 +107,13 @@ async def asked(kind: str, request: Callable[[], Awaitable[T]]) -> T:
 
 
 async def _tried(request: Callable[[], Awaitable[T]]) -> T:
-    """Return the answer of the first try or of two more; the first is made plainly, for all pay for it."""
+    """Return the answer of the first try or of three more; the first is made plainly, for all pay for it."""
     try:
         return await request()
     except OpenSearchConnectionError as error:
         if not _may_retry(error):
             raise
-    async for attempt in stamina.retry_context(on=_may_retry, attempts=2, wait_initial=0.02, wait_max=0.2):
+    async for attempt in stamina.retry_context(on=_may_retry, attempts=3, wait_initial=0.02, wait_max=0.2):
         with attempt:
             return await request()
     raise AssertionError("a retry ends with an answer or an error")

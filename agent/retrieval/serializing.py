@@ -19,7 +19,7 @@ class FastJson(JSONSerializer):  # type: ignore[misc] # untyped where opensearch
         """Return an answer; raises SerializationError where it is no JSON."""
         try:
             return msgspec.json.decode(s)
-        except (msgspec.MsgspecError, UnicodeError):
+        except (msgspec.MsgspecError, UnicodeError, TypeError):
             return super().loads(s)
 
     @override

@@ -20,7 +20,7 @@ from agent.serve.known import Known
 from agent.serve.ladder import Decision
 from agent.serve.metrics import PINS
 from agent.serve.pages import Page, page_of
-from agent.serve.pins import Pins, name_of
+from agent.serve.pins import Found, Pins, name_of
 from agent.serve.schemas import RewriteRequest, SearchRequest
 from agent.serve.searches import SHOPPER, Searches
 from agent.settings import Settings
@@ -39,19 +39,25 @@ class Paging:
         self.catalogue = catalogue
         self.pins = pins
 
-    async def first_of(self, request: SearchRequest | RewriteRequest, call: TemplateCall) -> str:
-        """Return the query_id of what the client saw first of a query whose further page names none.
+    async def before(
+        self, request: SearchRequest | RewriteRequest, call: TemplateCall, named: str, like: str = ""
+    ) -> Pinned | None:
+        """Return the pin that a further page follows; None, counted, where none fits.
 
-        Empty, and counted, where that is not known: nobody's, too old, or of other parameters.
+        Args:
+            request: under pseudonyms.
+            call: its template.
+            named: the query_id that it names, if it is one of ours; empty: what the client saw first of the
+                list is followed, where it is by relevance.
+            like: see Pinned.
         """
-        if not request.client_id:
-            return ""
+        if named:
+            return await self.followed(request, call, named)
+        if not request.client_id or not call.by_relevance:
+            return None
         query = normalise(request.user_query)
-        name = name_of(digest(request.client_id), query, call.template, call.params)
-        found = await self.pins.last(query, name, within_s=self._settings.serve.deadline_s)
-        if not found:
-            PINS.labels(found="unnamed").inc()
-        return found
+        name = name_of(digest(request.client_id), query, (call.template, call.params), like)
+        return self._fitting(request, call, await self.pins.last(query, name))
 
     async def pinned(self, request: SearchRequest, call: TemplateCall, *, own: bool) -> Pinned | None:
         """Return the pin of the page's query_id, if we gave it out; None, counted, where none fits."""
@@ -68,6 +74,11 @@ class Paging:
         That of a version which was revoked since is raw.
         """
         found = await self.pins.find(query_id, within_s=self._settings.serve.deadline_s)
+        return self._fitting(request, call, found)
+
+    def _fitting(
+        self, request: SearchRequest | RewriteRequest, call: TemplateCall, found: Found
+    ) -> Pinned | None:
         pinned, why = found.pinned, found.why
         if pinned is not None:
             why = _misfit(request, call, pinned) or why

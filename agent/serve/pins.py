@@ -20,10 +20,19 @@ from feedback.clock import Clock
 from feedback.keys import Keys
 from feedback.periodic import rest
 from feedback.records import Pinned
+from feedback.stores.patience import Patience, Resting
 from feedback.text import normalise
 
 EVERY_S = 0.02  # lets a burst gather into one round trip, as impressions do
 BATCH = 256
+LOOK_S = 0.1
+"""A healthy Redis answers in a hundredth of it."""
+Last = tuple[int, str]
+"""When a first page was asked for, and its query_id."""
+NOWHERE: Last = (0, "")
+UNNAMED = "unnamed"
+SORTED = "raw:sorted"
+"""Source of what is not by relevance: another list of the same words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +41,7 @@ class Found:
 
     pinned: Pinned | None = None
     why: str
-    """``here`` or ``cache``; else ``expired``, ``slow`` or ``failed``."""
+    """``here`` or ``cache``; else ``expired``, ``slow``, ``failed`` or ``unnamed``."""
 
 
 class Pins:
@@ -48,8 +57,9 @@ class Pins:
         self._ttl_ms = int(ttl_s * 1000)
         self._capacity = capacity
         self._here: OrderedDict[str, Pinned] = OrderedDict()
-        self._last: OrderedDict[str, str] = OrderedDict()
-        """By name (`name_of`): the query_id of the last first page."""
+        self._last: OrderedDict[str, Last] = OrderedDict()
+        """By name (`name_of`)."""
+        self._patience = Patience(LOOK_S)
         self._unwritten: deque[Pinned] = deque()
 
     def put(self, pinned: Pinned) -> None:
@@ -83,20 +93,24 @@ class Pins:
         self._keep(pinned)
         return self._fresh(pinned, "cache")
 
-    async def last(self, query: str, name: str, *, within_s: float) -> str:
-        """Return the query_id of the last first page of a name (`name_of`); empty where none is known."""
-        here = self._last.get(name, "")
-        if here or self._redis is None:
-            return here
+    async def last(self, query: str, name: str) -> Found:
+        """Return the pin of the last first page of a name (`name_of`), here or at another gateway."""
+        here, elsewhere = self._last.get(name, NOWHERE), await self._elsewhere(query, name)
+        _, query_id = max(here, elsewhere)
+        return await self.find(query_id, within_s=LOOK_S) if query_id else Found(why=UNNAMED)
+
+    async def _elsewhere(self, query: str, name: str) -> Last:
+        redis = self._redis
+        if redis is None:
+            return NOWHERE
         key = self._keys.first_page(query, name)
         try:
-            async with asyncio.timeout(within_s):
-                stored = cast("bytes | None", await self._redis.get(key))
-        except (TimeoutError, RedisError, OSError):
+            stored = cast("bytes | None", await self._patience.ask(lambda: redis.get(key)))
+            last = msgspec.msgpack.decode(stored, type=Last) if stored else NOWHERE
+        except (Resting, TimeoutError, RedisError, OSError, msgspec.MsgspecError):
             CACHE_FAILURES.labels(operation="pin").inc()
-            return ""
-        named = stored.decode(errors="replace") if stored else ""
-        return named if self._keys.partition_in(named) is not None else ""
+            return NOWHERE
+        return last if self._keys.partition_in(last[1]) is not None else NOWHERE
 
     async def run(self, stop: asyncio.Event) -> None:
         """Write until told to stop, then once more what is left."""
@@ -112,9 +126,9 @@ class Pins:
                 async with self._redis.pipeline(transaction=False) as pipe:
                     for one in batch:
                         pipe.set(self._keys.pinned(one.query_id), _packed(one), px=self._ttl_ms)
-                        if one.client:
+                        if _is_named(one):
                             key = self._keys.first_page(normalise(one.user_query), _name_of(one))
-                            pipe.set(key, one.query_id, px=self._ttl_ms)
+                            pipe.set(key, msgspec.msgpack.encode(_last_of(one)), px=self._ttl_ms)
                     await pipe.execute()
             except (RedisError, OSError):
                 CACHE_FAILURES.labels(operation="pin").inc(len(batch))
@@ -126,10 +140,10 @@ class Pins:
             self._here.popitem(last=False)
 
     def _name(self, pinned: Pinned) -> None:
-        if not pinned.client:
+        if not _is_named(pinned):
             return
         name = _name_of(pinned)
-        self._last[name] = pinned.query_id
+        self._last[name] = _last_of(pinned)
         self._last.move_to_end(name)
         while len(self._last) > self._capacity:
             self._last.popitem(last=False)
@@ -140,13 +154,30 @@ class Pins:
         return Found(pinned=pinned, why=why)
 
 
-def name_of(client: str, query: str, template: str, params: str) -> str:
-    """Return what further pages of a client's normalised query have in common; ``client`` is its digest."""
-    return f"{client}\0{query}\0{template}\0{params}"
+def name_of(client: str, query: str, call: tuple[str, str], like: str = "") -> str:
+    """Return what the pages of a client's list have in common.
+
+    Args:
+        client: its digest.
+        query: normalised.
+        call: template and parameters.
+        like: see Pinned.
+    """
+    return "\0".join((client, query, *call, like))
 
 
 def _name_of(pinned: Pinned) -> str:
-    return name_of(pinned.client, normalise(pinned.user_query), pinned.template, pinned.params)
+    call = pinned.template, pinned.params
+    return name_of(pinned.client, normalise(pinned.user_query), call, pinned.like)
+
+
+def _last_of(pinned: Pinned) -> Last:
+    return pinned.at_ms, pinned.query_id
+
+
+def _is_named(pinned: Pinned) -> bool:
+    """Tell whether further pages may follow it unnamed; one that is written again was named before."""
+    return bool(pinned.client) and pinned.source != SORTED and pinned.would is None
 
 
 def _packed(pinned: Pinned) -> bytes:

@@ -77,8 +77,9 @@ class SearchRequest(Request):
     deadline_s: WaitS = None
     application: OptionalIdentifier = ""
     query_id: OptionalIdentifier = ""
-    """Of the first page, with an ``offset``: then the page follows the first one's plan; without it, that of
-    what the client saw first of the same words. A first page makes its own."""
+    """Of the first page, with an ``offset``: then the page follows the first one's plan; without it, where
+    the purpose is search, that of what the client saw first of the same words and parameters. A first page
+    makes its own."""
 
 
 class RewriteRequest(Request):

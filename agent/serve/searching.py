@@ -74,13 +74,10 @@ class Searcher:
         """
         began_s = time.monotonic()
         plainly = self._plainly(request)
-        if request.offset and not request.query_id and (first := await self._first_of(request, plainly)):
-            request, caller = request.model_copy(update={"query_id": first}), replace(caller, query_id=first)
         pages_on = request.offset > 0 and bool(request.query_id)
-        own = caller.query_id == request.query_id
-        pinned = await self.paging.pinned(request, plainly.call, own=own) if pages_on else None
+        pinned = await self._pinned(request, plainly, caller)
         if pinned is not None:
-            asked = replace(plainly, arm=pinned.arm)
+            asked, caller = replace(plainly, arm=pinned.arm), replace(caller, query_id=pinned.query_id)
             with _timed("search"):
                 page = await within(self._limit_s(request), self.paging.page(request, pinned, asked.call))
             chosen = chosen_of(pinned, asked.call)
@@ -105,8 +102,12 @@ class Searcher:
         self._count(asked, chosen, began_s=began_s)
         return self._answer(request, asked, chosen, page, (caller, began_s))
 
-    async def _first_of(self, request: SearchRequest, plainly: Asked) -> str:
-        return await self.paging.first_of(request, plainly.call) if plainly.teaches else ""
+    async def _pinned(self, request: SearchRequest, plainly: Asked, caller: Caller) -> Pinned | None:
+        if request.offset and request.query_id:
+            own = caller.query_id == request.query_id
+            return await self.paging.pinned(request, plainly.call, own=own)
+        follows = request.offset > 0 and plainly.teaches
+        return await self.paging.before(request, plainly.call, "") if follows else None
 
     async def rewrite(self, request: RewriteRequest, caller: Caller) -> RewriteResponse:
         """Return what to search with; for a client in its arm, so that the shop can report the page.
@@ -130,15 +131,32 @@ class Searcher:
         caller: Caller,
         *,
         first_page: bool = True,
-        again: str = "",
+        like: str = "",
         tries: bool = False,
     ) -> tuple[Asked, Chosen]:
         """Return what a search gets that somebody else makes, in the client's arm.
 
-        A further page that names its first one (``again``) follows it; a first one is remembered. Only where
-        ``tries`` says that two lists can be shown as one is anything tried out.
+        A first page is remembered (``like``: see Pinned). Only where ``tries`` says that two lists can be
+        shown as one is anything tried out.
         """
-        asked = Asked(
+        asked = self._theirs(request, call, first_page=first_page)
+        if tries and first_page and asked.teaches:
+            asked = await self._in_arm(asked)
+        elif request.client_id:
+            asked = self._in_own_arm(asked)
+        chosen = await self._chooser.choose(asked)
+        if first_page:
+            pinned = pin_of(request, asked, chosen, caller.query_id)
+            self.paging.pins.put(msgspec.structs.replace(pinned, like=like))
+        return asked, chosen
+
+    def followed(self, request: RewriteRequest, call: TemplateCall, pinned: Pinned) -> tuple[Asked, Chosen]:
+        """Return what a further page gets that somebody else makes: as its first one."""
+        asked = self._theirs(request, call, first_page=False)
+        return replace(asked, arm=pinned.arm), chosen_of(pinned, call)
+
+    def _theirs(self, request: RewriteRequest, call: TemplateCall, *, first_page: bool) -> Asked:
+        return Asked(
             user_query=request.user_query,
             client_id=request.client_id,
             session_id=request.session_id,
@@ -149,18 +167,6 @@ class Searcher:
             teaches=bool(request.client_id) and call.by_relevance,
             call=call,
         )
-        if not first_page and again == caller.query_id:
-            pinned = await self.paging.followed(request, call, again)
-            if pinned is not None:
-                return replace(asked, arm=pinned.arm), chosen_of(pinned, call)
-        if tries and first_page and asked.teaches:
-            asked = await self._in_arm(asked)
-        elif request.client_id:
-            asked = self._in_own_arm(asked)
-        chosen = await self._chooser.choose(asked)
-        if first_page:
-            self.paging.pins.put(pin_of(request, asked, chosen, caller.query_id))
-        return asked, chosen
 
     def unrecognised(self) -> None:
         """Count a search of which it is not known what the shopper wrote."""

@@ -21,7 +21,9 @@ forgets days. A query that only this client asked stays by its words where a ver
 verifier withdraws that, and then as a name in the verifier's and the evidence's order. Dedupe ids stay
 unless they hold the client's id: they are random, and without them a repeated event would count; so does what
 has counted of its day with a query, under a digest of both, until it expires. A session id is taken to be of
-one client: its session is forgotten whole. What arrives afterwards is new. Redis's own files keep what was
+one client: its session is forgotten whole. How first pages were searched, and which one a client saw last of
+a query (``pinned`` and ``first``, in the cache, by digests), goes with its time,
+``serve.pin_ttl_s``. What arrives afterwards is new. Redis's own files keep what was
 until they are rewritten.
 """
 

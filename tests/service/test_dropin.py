@@ -318,11 +318,27 @@ async def test_a_client_that_names_no_first_page_gets_what_follows_its_last(shop
         shop.rewriter.text = "blue"
         second = await ours.search(index=shop.index, body={**body, "from": 4})
         other = await ours.search(index=shop.index, body={**body, "from": 4, "ext": ubi(client_id="c-2")})
+        by_price = {**body, "from": 4, "sort": [{"object_id": "asc"}]}
+        others = [
+            await ours.search(index=shop.index, body=one)
+            for one in (by_price, {**body, "from": 4, "query": {"match_all": {}}})
+        ]
     query_id = first["ext"]["ubi"]["query_id"]
     assert second["ext"]["ubi"]["query_id"] == query_id != other["ext"]["ubi"]["query_id"]
+    assert query_id not in {one["ext"]["ubi"]["query_id"] for one in others}
     assert not set(ids(first)) & set(ids(second))
     (page,) = await shop.shown()
     assert page.query_id == query_id
+
+
+async def test_of_many_searches_a_further_page_follows_the_first_one_beside_it(shop: Shop) -> None:
+    body = {"query": MATCH, "size": 4, "ext": ubi()}
+    async with client(shop.url) as ours:
+        before = await ours.search(index=shop.index, body=body)
+        lines = [{}, {**body, "from": 4}, {}, body]
+        second, first = (await ours.msearch(index=shop.index, body=lines))["responses"]
+    named = [answer["ext"]["ubi"]["query_id"] for answer in (before, first, second)]
+    assert named[0] != named[1] == named[2]
 
 
 async def test_what_is_for_ubi_never_costs_a_search(shop: Shop) -> None:

@@ -12,7 +12,7 @@ from agent.serve.metrics import PINS
 from agent.serve.pins import Pins, name_of
 from feedback.clock import ManualClock
 from feedback.keys import Keys
-from feedback.records import Arm, CachedRewrite, Pinned, Rewrite, Rung, SamplePool
+from feedback.records import Arm, CachedRewrite, Pinned, Rewrite, Rung, SamplePool, Would
 
 
 def ids(page: dict[str, Any]) -> list[str]:
@@ -60,6 +60,16 @@ async def test_a_further_page_follows_no_other_s_first_one(change: dict[str, Any
     async with gateway(world) as http:
         first = await ask(http, size=2)
         further = await ask(http, size=2, offset=2, **change)
+    assert further["query_id"] != first["query_id"]
+
+
+async def test_a_further_page_whose_first_one_is_forgotten_is_of_the_client_s_arm() -> None:
+    world = World(verdict("couch", "sofa"), holdback_share=0.999)
+    async with gateway(world) as http:
+        first = await ask(http, size=2)
+        world.clock.advance(10_000)
+        further = await ask(http, size=2, offset=2)
+    assert {first["arm"], further["arm"]} == {"holdback"}
     assert further["query_id"] != first["query_id"]
 
 
@@ -196,12 +206,36 @@ async def test_pins_have_a_bound_and_the_longest_unused_goes() -> None:
     assert [(await pins.find(f"01-{n}", within_s=1)).why for n in range(3)] == ["expired", "here", "here"]
 
 
+WOULD = Would(rung=Rung.RAW, source="raw:silent")
+
+
+def named(client: str) -> str:
+    return name_of(client, "q", ("default", ""))
+
+
+async def last(pins: Pins, client: str) -> str:
+    found = await pins.last("q", named(client))
+    return found.pinned.query_id if found.pinned else found.why
+
+
 async def test_the_last_first_pages_have_a_bound_and_nobody_s_are_not_known() -> None:
     pins = Pins(None, Keys(), ManualClock(NOW_MS), ttl_s=60, capacity=2)
-    names = [name_of(client, "q", "default", "") for client in ("a", "b", "c", "")]
-    for n, client in enumerate(("a", "b", "c", "")):
+    for n, client in enumerate(("a", "b", "c")):
         pins.put(msgspec.structs.replace(pin(n), client=client))
-    assert [await pins.last("q", name, within_s=1) for name in names] == ["", "01-1", "01-2", ""]
+    pins.put(msgspec.structs.replace(pin(3), source="raw:sorted", client="d"))
+    pins.put(pin(4))
+    pins.put(msgspec.structs.replace(pin(5), client="b", would=WOULD))
+    assert [await last(pins, client) for client in "abcd"] == ["unnamed", "expired", "expired", "unnamed"]
+    assert await last(pins, "") == "unnamed"
+
+
+async def test_the_last_first_page_is_forgotten_in_time() -> None:
+    clock = ManualClock(NOW_MS)
+    pins = Pins(None, Keys(), clock, ttl_s=60)
+    pins.put(msgspec.structs.replace(pin(1), client="a"))
+    assert await last(pins, "a") == "01-1"
+    clock.advance(61)
+    assert await last(pins, "a") == "expired"
 
 
 async def test_a_cache_that_is_away_costs_the_pin_alone() -> None:
@@ -211,5 +245,5 @@ async def test_a_cache_that_is_away_costs_the_pin_alone() -> None:
     await pins.flush()
     assert (await pins.find("01-1", within_s=1)).why == "here"
     assert (await pins.find("01-2", within_s=1)).why == "failed"
-    assert await pins.last("q", name_of("a", "q", "default", ""), within_s=1) == ""
+    assert await last(pins, "a") == "unnamed"
     await redis.aclose()

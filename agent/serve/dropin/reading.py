@@ -19,7 +19,9 @@ from agent.retrieval.templates import Templates
 from agent.retrieval.templates.markers import Body
 from agent.retrieval.templates.matching import OFFSET, SIZE, recognise
 from agent.retrieval.templates.template import leads_with_score
+from agent.serve.dropin.json import encoded
 from agent.serve.schemas import RewriteRequest
+from feedback.text import digest
 
 MOST_BYTES = 1024 * 1024
 """Of a body, once unpacked."""
@@ -31,6 +33,8 @@ MOST_DIGITS = 9
 BY_SCORE = frozenset({"sampler", "diversified_sampler", "top_hits"})
 """Facets that look at the order: words that score would change them."""
 LATER = ("search_after",)
+LISTED = ("query", "sort", "post_filter", "collapse", "rescore")
+"""What decides which list a body pages through."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +57,14 @@ class Asked:
     """Of the document, where the client names one."""
     ubi: Mapping[str, Any]
     """The client's part for UBI; empty: there is none."""
+
+    @property
+    def like(self) -> str:
+        """What tells its list from others of the same words; empty where its call does: see Pinned."""
+        if self.is_templates:
+            return ""
+        listed = {name: self.body[name] for name in LISTED if name in self.body}
+        return digest(encoded(listed).decode(errors="replace"))
 
 
 def unpacked(content: bytes, encoding: str) -> bytes:

@@ -28,6 +28,7 @@ from agent.serve.dropin.reading import MOST_PAGE, Asked, read
 from agent.serve.schemas import RewriteRequest
 from agent.serve.searches import within
 from agent.serve.searching import Searcher
+from feedback.records import Pinned
 
 REFUSED = 400
 JSON = {"content-type": "application/json"}
@@ -145,7 +146,7 @@ class DropIn:
     async def _msearch(self, sent: Sent) -> Answer:
         pairs = pairs_of(sent.content, sent.content_type, self._index, named=sent.path != "/_msearch")
         sent.charge(len(pairs))
-        ready = await asyncio.gather(*(self._ready(sent, body) for _, body in pairs))
+        ready = await self._all_ready(sent, [body for _, body in pairs])
         for one in ready:
             if one is None:
                 self._searcher.unrecognised()
@@ -156,6 +157,15 @@ class DropIn:
             Item(head=head, body=own, ready=one) for (head, _, own), one in zip(both, ready, strict=True)
         ]
         return await within(self._limit_s, self._all_searched(sent, items))
+
+    async def _all_ready(self, sent: Sent, bodies: Sequence[Body]) -> list[Ready | None]:
+        """Decide further pages after the first ones, which they may follow."""
+        found: dict[int, Ready | None] = {}
+        for later in (False, True):
+            places = [place for place, body in enumerate(bodies) if bool(body.get("from")) is later]
+            ready = await asyncio.gather(*(self._ready(sent, bodies[place]) for place in places))
+            found |= zip(places, ready, strict=True)
+        return [found[place] for place in range(len(bodies))]
 
     async def _all_searched(self, sent: Sent, items: Sequence[Item]) -> Answer:
         until = Deadline.after(self._limit_s)
@@ -219,17 +229,19 @@ class DropIn:
         if asked is None:
             return None
         request, caller = self._callers.rewriting(asked.request, sent.headers, again=asked.query_id)
-        if not asked.is_first and not asked.query_id:
-            first = await self._searcher.paging.first_of(request, asked.call)
-            asked, caller = replace(asked, query_id=first), replace(caller, query_id=first or caller.query_id)
-        choosing, chosen = await self._searcher.decided(
-            request,
-            asked.call,
-            caller,
-            first_page=asked.is_first,
-            again=asked.query_id,
-            tries=asked.size <= MOST_PAGE,
-        )
+        follows = await self._before(asked, request, caller)
+        if follows is not None:
+            caller = replace(caller, query_id=follows.query_id)
+            choosing, chosen = self._searcher.followed(request, asked.call, follows)
+        else:
+            choosing, chosen = await self._searcher.decided(
+                request,
+                asked.call,
+                caller,
+                first_page=asked.is_first,
+                like=asked.like,
+                tries=asked.size <= MOST_PAGE,
+            )
         ready = Ready(
             asked=asked,
             request=request,
@@ -241,6 +253,13 @@ class DropIn:
         )
         several = chosen.draw or chosen.after or chosen.other
         return self._rewritten(ready) if ready.is_rewritten or several else ready
+
+    async def _before(self, asked: Asked, request: RewriteRequest, caller: Caller) -> Pinned | None:
+        """Return the pin that a further page follows: of the page that it names, if that is ours."""
+        if asked.is_first:
+            return None
+        named = asked.query_id if asked.query_id == caller.query_id else ""
+        return await self._searcher.paging.before(request, asked.call, named, asked.like)
 
     def _rewritten(self, ready: Ready) -> Ready:
         asked, chosen = ready.asked, ready.chosen
