@@ -98,7 +98,7 @@ from typing import Literal
 
 from typing_extensions import override
 
-from feedback.text import bucket, digest, normalise
+from feedback.text import bucket, digest, normalise, stamp
 
 StreamKind = Literal["impressions", "events", "refinements", "links"]
 
@@ -483,7 +483,7 @@ class Keys:
 
         ``name``: see `agent.serve.pins.name_of`.
         """
-        return self._p(self.partition_of(query), f"first:{digest(name)}")
+        return self._p(self.partition_of(query), f"first:{stamp(name.encode())}")
 
 
 class ImportKeys(Keys):

@@ -35,8 +35,13 @@ def _folded(text: str) -> str:
 
 @lru_cache(REMEMBERED)
 def digest(text: str) -> str:
-    """Return 16 hexadecimal characters that stand for the text in a key."""
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+    """Return 16 hexadecimal characters that stand for the text in a key, which is asked about again."""
+    return stamp(text.encode())
+
+
+def stamp(content: bytes) -> str:
+    """Return 16 hexadecimal characters that stand for what is long, or is asked about once."""
+    return hashlib.blake2b(content, digest_size=8).hexdigest()
 
 
 @lru_cache(REMEMBERED)

@@ -28,7 +28,7 @@ NEAR = 20_000
 """Rewrites that are kept in the process."""
 LOOK_S = 0.1
 """A healthy Redis answers in a hundredth of it."""
-_FAILURES = (RedisError, OSError, msgspec.MsgspecError)
+_FAILURES = (RedisError, OSError, UnicodeError, msgspec.MsgspecError)
 
 
 class RewriteCache:

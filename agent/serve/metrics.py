@@ -89,9 +89,9 @@ ANONYMOUS = Counter(
 PINS = Counter(
     "unseen_further_pages_total",
     "Further pages, by where the plan of their first one was found: here, cache; or why it was not, so that "
-    "the ladder answered: unnamed (no query_id, and no first page of the client's is known), foreign, "
-    "expired, slow, failed, other_query, other_client, other_params; or revoked: the version that made the "
-    "first one, so that raw follows.",
+    "the ladder answered: unnamed (no query_id of ours, and no first page of the client's is known), "
+    "foreign, expired, slow, failed, other_query, other_client, other_params; or revoked: the version that "
+    "made the first one, so that raw follows.",
     ["found"],
 )
 REPORTS = Counter(

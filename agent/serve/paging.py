@@ -20,7 +20,7 @@ from agent.serve.known import Known
 from agent.serve.ladder import Decision
 from agent.serve.metrics import PINS
 from agent.serve.pages import Page, page_of
-from agent.serve.pins import Found, Pins, name_of
+from agent.serve.pins import UNNAMED, Found, Pins, name_of
 from agent.serve.schemas import RewriteRequest, SearchRequest
 from agent.serve.searches import SHOPPER, Searches
 from agent.settings import Settings
@@ -54,6 +54,7 @@ class Paging:
         if named:
             return await self.followed(request, call, named)
         if not request.client_id or not call.by_relevance:
+            PINS.labels(found=UNNAMED).inc()
             return None
         query = normalise(request.user_query)
         name = name_of(digest(request.client_id), query, (call.template, call.params), like)
@@ -73,8 +74,7 @@ class Paging:
 
         That of a version which was revoked since is raw.
         """
-        found = await self.pins.find(query_id, within_s=self._settings.serve.deadline_s)
-        return self._fitting(request, call, found)
+        return self._fitting(request, call, await self.pins.find(query_id))
 
     def _fitting(
         self, request: SearchRequest | RewriteRequest, call: TemplateCall, found: Found
@@ -214,4 +214,5 @@ def _misfit(request: SearchRequest | RewriteRequest, call: TemplateCall, pinned:
         return "other_params"
     if normalise(request.user_query) != normalise(pinned.user_query):
         return "other_query"
-    return "" if digest(request.client_id) == pinned.client else "other_client"
+    client = digest(request.client_id) if request.client_id else ""
+    return "" if client == pinned.client else "other_client"

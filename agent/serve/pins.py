@@ -1,6 +1,7 @@
 """Which plan made a first page: remembered here, and in the cache for the other gateways.
 
-A client's last first page of a query is found without its query_id too: OpenSearch's own clients name none.
+A client's last first page of a list is found without its query_id too: OpenSearch's own clients name none. It
+is the one asked for last of those that this gateway knows and the one that another gateway wrote last.
 
 Guarantees that no search waits for a write, a bound on memory, and that a cache which is away, slow or
 unreadable costs the pin and not the page. What was not written when the process died is lost.
@@ -9,6 +10,7 @@ unreadable costs the pin and not the page. What was not written when the process
 import asyncio
 from collections import OrderedDict, deque
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import cast
 
 import msgspec
@@ -31,8 +33,11 @@ Last = tuple[int, str]
 """When a first page was asked for, and its query_id."""
 NOWHERE: Last = (0, "")
 UNNAMED = "unnamed"
+TRIED = "explore"
+"""Source of what is tried out."""
 SORTED = "raw:sorted"
 """Source of what is not by relevance: another list of the same words."""
+_FAILURES = (Resting, RedisError, OSError, UnicodeError, msgspec.MsgspecError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,20 +78,17 @@ class Pins:
             CACHE_FAILURES.labels(operation="pin").inc()
         self._unwritten.append(pinned)
 
-    async def find(self, query_id: str, *, within_s: float) -> Found:
-        """Return the pin of one of our query_ids."""
+    async def find(self, query_id: str, *, within_s: float | None = None) -> Found:
+        """Return the pin of one of our query_ids; ``within_s`` None: a shopper waits, briefly."""
         here = self._here.get(query_id)
         if here is not None:
             return self._fresh(here, "here")
-        if self._redis is None:
-            return Found(why="expired")
         try:
-            async with asyncio.timeout(within_s):
-                stored = cast("bytes | None", await self._redis.get(self._keys.pinned(query_id)))
+            stored = await self._stored(self._keys.pinned(query_id), within_s)
             pinned = msgspec.msgpack.decode(stored, type=Pinned) if stored else None
         except TimeoutError:
             return Found(why="slow")
-        except (RedisError, OSError, msgspec.MsgspecError):
+        except _FAILURES:
             return Found(why="failed")
         if pinned is None or pinned.query_id != query_id:
             return Found(why="expired")
@@ -95,22 +97,24 @@ class Pins:
 
     async def last(self, query: str, name: str) -> Found:
         """Return the pin of the last first page of a name (`name_of`), here or at another gateway."""
-        here, elsewhere = self._last.get(name, NOWHERE), await self._elsewhere(query, name)
-        _, query_id = max(here, elsewhere)
-        return await self.find(query_id, within_s=LOOK_S) if query_id else Found(why=UNNAMED)
+        here, why = self._last.get(name, NOWHERE), UNNAMED
+        try:
+            stored = await self._stored(self._keys.first_page(query, name), None)
+            elsewhere = msgspec.msgpack.decode(stored, type=Last) if stored else NOWHERE
+        except (TimeoutError, *_FAILURES) as error:
+            elsewhere, why = NOWHERE, "slow" if isinstance(error, TimeoutError) else "failed"
+        _, query_id = _later(here, elsewhere)
+        return await self.find(query_id) if self._keys.partition_in(query_id) is not None else Found(why=why)
 
-    async def _elsewhere(self, query: str, name: str) -> Last:
+    async def _stored(self, key: str, within_s: float | None) -> bytes | None:
+        """Return what stands in the cache; raises one of `_FAILURES`, or TimeoutError."""
         redis = self._redis
         if redis is None:
-            return NOWHERE
-        key = self._keys.first_page(query, name)
-        try:
-            stored = cast("bytes | None", await self._patience.ask(lambda: redis.get(key)))
-            last = msgspec.msgpack.decode(stored, type=Last) if stored else NOWHERE
-        except (Resting, TimeoutError, RedisError, OSError, msgspec.MsgspecError):
-            CACHE_FAILURES.labels(operation="pin").inc()
-            return NOWHERE
-        return last if self._keys.partition_in(last[1]) is not None else NOWHERE
+            return None
+        if within_s is None:
+            return cast("bytes | None", await self._patience.ask(lambda: redis.get(key)))
+        async with asyncio.timeout(within_s):
+            return cast("bytes | None", await redis.get(key))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Write until told to stop, then once more what is left."""
@@ -128,7 +132,8 @@ class Pins:
                         pipe.set(self._keys.pinned(one.query_id), _packed(one), px=self._ttl_ms)
                         if _is_named(one):
                             key = self._keys.first_page(normalise(one.user_query), _name_of(one))
-                            pipe.set(key, msgspec.msgpack.encode(_last_of(one)), px=self._ttl_ms)
+                            last = _later(self._last.get(_name_of(one), NOWHERE), _last_of(one))
+                            pipe.set(key, msgspec.msgpack.encode(last), px=self._ttl_ms)
                     await pipe.execute()
             except (RedisError, OSError):
                 CACHE_FAILURES.labels(operation="pin").inc(len(batch))
@@ -143,7 +148,7 @@ class Pins:
         if not _is_named(pinned):
             return
         name = _name_of(pinned)
-        self._last[name] = _last_of(pinned)
+        self._last[name] = _later(_last_of(pinned), self._last.get(name, NOWHERE))
         self._last.move_to_end(name)
         while len(self._last) > self._capacity:
             self._last.popitem(last=False)
@@ -175,9 +180,18 @@ def _last_of(pinned: Pinned) -> Last:
     return pinned.at_ms, pinned.query_id
 
 
+def _later(one: Last, other: Last) -> Last:
+    """Return the later one; the first of two at once."""
+    return max(one, other, key=itemgetter(0))
+
+
 def _is_named(pinned: Pinned) -> bool:
-    """Tell whether further pages may follow it unnamed; one that is written again was named before."""
-    return bool(pinned.client) and pinned.source != SORTED and pinned.would is None
+    """Tell whether further pages may follow it unnamed; one that is written again was named before.
+
+    What is tried out is named once it is known what the page showed of it.
+    """
+    is_open = pinned.source == TRIED and not pinned.interleaved
+    return bool(pinned.client) and pinned.source != SORTED and pinned.would is None and not is_open
 
 
 def _packed(pinned: Pinned) -> bytes:

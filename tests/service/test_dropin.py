@@ -318,11 +318,12 @@ async def test_a_client_that_names_no_first_page_gets_what_follows_its_last(shop
         shop.rewriter.text = "blue"
         second = await ours.search(index=shop.index, body={**body, "from": 4})
         other = await ours.search(index=shop.index, body={**body, "from": 4, "ext": ubi(client_id="c-2")})
-        by_price = {**body, "from": 4, "sort": [{"object_id": "asc"}]}
-        others = [
-            await ours.search(index=shop.index, body=one)
-            for one in (by_price, {**body, "from": 4, "query": {"match_all": {}}})
+        lists: list[dict[str, Any]] = [
+            {"sort": [{"object_id": "asc"}]},
+            {"sort": ["_score", {"object_id": "desc"}]},
+            {"query": {"match_all": {}}},
         ]
+        others = [await ours.search(index=shop.index, body={**body, "from": 4, **one}) for one in lists]
     query_id = first["ext"]["ubi"]["query_id"]
     assert second["ext"]["ubi"]["query_id"] == query_id != other["ext"]["ubi"]["query_id"]
     assert query_id not in {one["ext"]["ubi"]["query_id"] for one in others}

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from redis.asyncio import Redis
 from serve_fakes import FakeRewriter
 
 from agent.policy.plan import plan
@@ -124,22 +125,46 @@ async def test_another_gateway_follows_the_plan_too_until_it_is_forgotten(
     await redis.aclose()
 
 
-async def test_a_pin_that_cannot_be_read_costs_the_plan_and_not_the_page(
+async def there(redis: Redis, pattern: str) -> str:
+    """Return the one key of a pattern, once it is there."""
+    while not (keys := [key async for key in redis.scan_iter(pattern)]):
+        await asyncio.sleep(0.01)
+    (key,) = keys
+    return str(key.decode())
+
+
+async def test_the_newest_first_page_counts_whichever_gateway_made_it(
     fake_opensearch_url: str, redis_url: str, tenant: str
 ) -> None:
     settings = settings_for(redis_url, fake_opensearch_url, tenant)
     redis = connect(redis_url)
-    query_id = settings.keys.new_query_id("couch")
-    await redis.set(settings.keys.pinned(query_id), b"\xc1")
-    async with catalogue_of(settings), gateway(settings) as http:
-        assert len(ids(await page(http, SIZE, query_id=query_id))) == SIZE
-        await page(http)
-        named = settings.keys.first_page("couch", "").rpartition(":")[0]
-        while not (keys := [key async for key in redis.scan_iter(f"{named}:*")]):
-            await asyncio.sleep(0.01)
-        await redis.set(keys[0], b"\xc1")
+    async with catalogue_of(settings), gateway(settings) as http, asyncio.timeout(20):
+        older = await page(http)
+        key = await there(redis, settings.keys.first_page("couch", "").rpartition(":")[0] + ":*")
         async with gateway(settings) as other:
-            assert len(ids(await page(other, SIZE))) == SIZE
+            newer = await page(other)
+            while newer["query_id"].encode() not in (await redis.get(key) or b""):
+                await asyncio.sleep(0.01)
+            further = [await page(one, SIZE) for one in (http, other)]
+    assert {one["query_id"] for one in further} == {newer["query_id"]} != {older["query_id"]}
+    await redis.aclose()
+
+
+@pytest.mark.parametrize("stored", [b"\xc1", b"\x92\x01\xa1\xff"], ids=["no msgpack", "no text"])
+async def test_what_cannot_be_read_costs_the_plan_and_not_the_page(
+    fake_opensearch_url: str, redis_url: str, tenant: str, stored: bytes
+) -> None:
+    settings = settings_for(redis_url, fake_opensearch_url, tenant)
+    redis = connect(redis_url)
+    async with catalogue_of(settings), gateway(settings) as http, asyncio.timeout(20):
+        first = await page(http)
+        named = await there(redis, settings.keys.pinned(first["query_id"]))
+        unnamed = await there(redis, settings.keys.first_page("couch", "").rpartition(":")[0] + ":*")
+        for key in (named, unnamed):
+            await redis.set(key, stored)
+        async with gateway(settings) as other:
+            for more in ({}, {"query_id": first["query_id"]}):
+                assert len(ids(await page(other, SIZE, **more))) == SIZE
     await redis.aclose()
 
 

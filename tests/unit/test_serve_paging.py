@@ -1,6 +1,7 @@
 """Pages after the first: the first one's plan, whatever is known by then."""
 
-from typing import Any
+import asyncio
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -229,6 +230,43 @@ async def test_the_last_first_pages_have_a_bound_and_nobody_s_are_not_known() ->
     assert await last(pins, "") == "unnamed"
 
 
+async def test_the_last_first_page_is_the_one_that_was_asked_for_last() -> None:
+    pins = Pins(None, Keys(), ManualClock(NOW_MS), ttl_s=60)
+    for n, at_ms in ((1, NOW_MS), (2, NOW_MS - 5)):  # the older one waited for the model
+        pins.put(msgspec.structs.replace(pin(n), client="a", at_ms=at_ms))
+    assert await last(pins, "a") == "01-1"
+
+
+async def test_what_is_tried_out_has_a_name_once_it_is_drafted() -> None:
+    pins = Pins(None, Keys(), ManualClock(NOW_MS), ttl_s=60)
+    tried = msgspec.structs.replace(pin(1), client="a", source="explore")
+    pins.put(tried)
+    assert await last(pins, "a") == "unnamed"
+    pins.put(msgspec.structs.replace(tried, interleaved=True))
+    assert await last(pins, "a") == "01-1"
+
+
+class Hanging:
+    """A Redis that says nothing."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def get(self, _: str) -> bytes | None:
+        self.asked += 1
+        await asyncio.sleep(60)
+        return None
+
+
+async def test_a_cache_that_hangs_is_waited_for_briefly_and_then_left_alone() -> None:
+    redis = Hanging()
+    pins = Pins(cast("Redis", redis), Keys(), ManualClock(NOW_MS), ttl_s=60)
+    async with asyncio.timeout(2):
+        said = [await last(pins, "a") for _ in range(6)]
+    assert said == ["slow"] * 3 + ["failed"] * 3
+    assert redis.asked == 3
+
+
 async def test_the_last_first_page_is_forgotten_in_time() -> None:
     clock = ManualClock(NOW_MS)
     pins = Pins(None, Keys(), clock, ttl_s=60)
@@ -245,5 +283,5 @@ async def test_a_cache_that_is_away_costs_the_pin_alone() -> None:
     await pins.flush()
     assert (await pins.find("01-1", within_s=1)).why == "here"
     assert (await pins.find("01-2", within_s=1)).why == "failed"
-    assert await last(pins, "a") == "unnamed"
+    assert await last(pins, "a") == "failed"
     await redis.aclose()

@@ -21,7 +21,7 @@ from agent.retrieval.templates.matching import OFFSET, SIZE, recognise
 from agent.retrieval.templates.template import leads_with_score
 from agent.serve.dropin.json import encoded
 from agent.serve.schemas import RewriteRequest
-from feedback.text import digest
+from feedback.text import stamp
 
 MOST_BYTES = 1024 * 1024
 """Of a body, once unpacked."""
@@ -64,7 +64,7 @@ class Asked:
         if self.is_templates:
             return ""
         listed = {name: self.body[name] for name in LISTED if name in self.body}
-        return digest(encoded(listed).decode(errors="replace"))
+        return stamp(encoded(listed))
 
 
 def unpacked(content: bytes, encoding: str) -> bytes:

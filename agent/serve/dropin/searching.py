@@ -162,7 +162,7 @@ class DropIn:
         """Decide further pages after the first ones, which they may follow."""
         found: dict[int, Ready | None] = {}
         for later in (False, True):
-            places = [place for place, body in enumerate(bodies) if bool(body.get("from")) is later]
+            places = [place for place, body in enumerate(bodies) if _begins_later(body) is later]
             ready = await asyncio.gather(*(self._ready(sent, bodies[place]) for place in places))
             found |= zip(places, ready, strict=True)
         return [found[place] for place in range(len(bodies))]
@@ -294,6 +294,10 @@ class DropIn:
         shown = page.draft or (None if ids is None else ids[: asked.request.size])
         self._searcher.record(ready.request, ready.choosing, chosen, ready.caller, shown, trial=page.trial)
         return named(page.answer, ready.caller.query_id)
+
+
+def _begins_later(body: Body) -> bool:
+    return body.get("from") not in (None, 0, "0")
 
 
 async def _enough(part: Part | None, found: Body, ask: Ask) -> Body:
