@@ -27,6 +27,7 @@ from agent.waiting import waiting
 T = TypeVar("T")
 TOO_MANY = 429
 REFUSED = 400
+FAILURES = (OpenSearchException, OSError)
 KIND = re.compile(r"[a-z_]{1,80}")
 
 
@@ -96,12 +97,22 @@ def _may_retry(error: Exception) -> bool:
 
 async def asked(kind: str, request: Callable[[], Awaitable[T]]) -> T:
     """Return OpenSearch's answer; whatever it does wrong becomes SearchFailed."""
+    try:
+        with counted(kind, *FAILURES):
+            return await _tried(request)
+    except FAILURES as error:
+        raise _failure(kind, error) from error
+
+
+@contextmanager
+def counted(kind: str, *failures: type[Exception]) -> Iterator[None]:
+    """Take the time of a request, and count one that ends with one of these."""
     began_s = time.monotonic()
     try:
-        return await _tried(request)
-    except (OpenSearchException, OSError) as error:
+        yield
+    except failures:
         SEARCH_FAILURES.labels(kind=kind).inc()
-        raise _failure(kind, error) from error
+        raise
     finally:
         SEARCH_SECONDS.labels(kind=kind).observe(time.monotonic() - began_s)
 

@@ -6,17 +6,15 @@ only its being away, or slower than the setting allows, is `SearchFailed`.
 """
 
 import asyncio
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
 from agent.errors import Refused, SearchFailed
-from agent.retrieval.connection import TOO_MANY, Door, trusting
-from agent.retrieval.metrics import SEARCH_FAILURES, SEARCH_SECONDS
+from agent.retrieval.connection import TOO_MANY, Door, counted, trusting
+from agent.retrieval.metrics import SEARCH_FAILURES
 from agent.sections import OpenSearchSettings
 
 PASSED_ON = ("accept", "authorization", "content-type", "user-agent", "x-opaque-id")
@@ -31,6 +29,7 @@ PASSED_BACK = (
     "x-opensearch-version",
 )
 """Of an answer's; the length matters where there is no content."""
+FAILURES = (httpx.HTTPError, TimeoutError)
 KIND = "forwarded"
 """Of a request, in the metrics."""
 FAILED = 500
@@ -96,12 +95,12 @@ class Forwarder:
         own = None if "authorization" in headers else self._own
         try:
             url = httpx.URL(path, query=query.encode()) if query else httpx.URL(path)
-            with self._door.entered(), _counted():
+            with self._door.entered(), counted(KIND, *FAILURES):
                 async with asyncio.timeout(self._timeout_s):
                     got = await self._http.request(method, url, headers=passed, content=content, auth=own)
         except (httpx.InvalidURL, UnicodeError) as error:
             raise Refused(f"the request's address is none: {error}"[:200]) from error
-        except (httpx.HTTPError, TimeoutError) as error:
+        except FAILURES as error:
             raise SearchFailed(f"OpenSearch gave no answer: {error!r}"[:300]) from error
         back = {name: got.headers[name] for name in PASSED_BACK if name in got.headers}
         answer = Answer(status=got.status_code, headers=back, content=got.content)
@@ -112,16 +111,3 @@ class Forwarder:
     async def close(self) -> None:
         """Close the connections."""
         await self._http.aclose()
-
-
-@contextmanager
-def _counted() -> Iterator[None]:
-    """Take the time of a request, and count one without an answer."""
-    began_s = time.monotonic()
-    try:
-        yield
-    except (httpx.HTTPError, TimeoutError):
-        SEARCH_FAILURES.labels(kind=KIND).inc()
-        raise
-    finally:
-        SEARCH_SECONDS.labels(kind=KIND).observe(time.monotonic() - began_s)

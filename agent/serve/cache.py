@@ -28,7 +28,7 @@ NEAR = 20_000
 """Rewrites that are kept in the process."""
 LOOK_S = 0.1
 """A healthy Redis answers in a hundredth of it."""
-_FAILURES = (RedisError, OSError, UnicodeError, msgspec.MsgspecError)
+FAILURES = (RedisError, OSError, UnicodeError, msgspec.MsgspecError)
 
 
 class RewriteCache:
@@ -94,7 +94,7 @@ class RewriteCache:
             packed = cast("bytes | None", await self._patience.ask(lambda: self._redis.get(key)))
             if packed is not None:
                 found, outcome = msgspec.msgpack.decode(packed, type=kind), "hit"
-        except (Resting, TimeoutError, *_FAILURES) as error:
+        except (Resting, TimeoutError, *FAILURES) as error:
             outcome = "failed"
             CACHE_FAILURES.labels(operation=_why(error)).inc()
         CACHE_READS.labels(what=what, outcome=outcome).inc()
@@ -103,7 +103,7 @@ class RewriteCache:
     async def _write(self, key: str, value: object) -> None:
         try:
             await self._redis.set(key, msgspec.msgpack.encode(value), px=self._ttl_ms)
-        except _FAILURES:
+        except FAILURES:
             CACHE_FAILURES.labels(operation="write").inc()
 
     def _rewrite_key(self, query: str, canary: int, call: TemplateCall, history: History) -> str:

@@ -16,7 +16,7 @@ from agent.serve.choice import Asked, Chosen, Deadline
 from agent.serve.comparing import sides, speak
 from agent.serve.histories import Histories
 from agent.serve.known import Known, OnTrial
-from agent.serve.ladder import Decision, choose, from_policy, raw
+from agent.serve.ladder import SORTED, TRIED, Decision, choose, from_policy, raw
 from agent.serve.lender import Lender
 from agent.serve.metrics import SECOND_TRIES, SUSPENDED
 from agent.serve.speaking import Speaker, Turn, in_time
@@ -64,7 +64,7 @@ class Chooser:
     async def choose(self, asked: Asked) -> Chosen:
         """Return what to search with; never raises for what is behind it."""
         if not asked.call.by_relevance:
-            return self._planned(asked, raw("sorted"))
+            return self._planned(asked, Decision(rung=Rung.RAW, source=SORTED))
         if asked.arm in (Arm.HOLDBACK, Arm.SHADOW):
             return self._planned(asked, raw(asked.arm.value))
         deadline = Deadline.after(asked.wait_s or self._settings.serve.deadline_s)
@@ -124,7 +124,7 @@ class Chooser:
         if not asked.first_page:
             return self._planned(asked, raw("further_page"))
         rewrite, draw = drawn
-        return replace(self._planned(asked, from_policy(rewrite, "explore")), draw=draw)
+        return replace(self._planned(asked, from_policy(rewrite, TRIED)), draw=draw)
 
     async def _draw(self, asked: Asked, deadline: Deadline) -> tuple[Rewrite, Draw] | None:
         """Draw from what shoppers proposed and lacks evidence, what others lend, or the policy's samples.

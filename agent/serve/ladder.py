@@ -13,6 +13,11 @@ from feedback.evidence.neighbours import Neighbour, VerifiedIndex
 from feedback.records import CachedRewrite, Rewrite, Rung, Verified
 from feedback.text import normalise
 
+TRIED = "explore"
+"""Source of what is tried out."""
+SORTED = "raw:sorted"
+"""Source of what is not by relevance: another list of the same words."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Decision:

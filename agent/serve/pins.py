@@ -17,6 +17,8 @@ import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from agent.serve.cache import FAILURES, LOOK_S
+from agent.serve.ladder import SORTED, TRIED
 from agent.serve.metrics import CACHE_FAILURES
 from feedback.clock import Clock
 from feedback.keys import Keys
@@ -27,17 +29,11 @@ from feedback.text import normalise
 
 EVERY_S = 0.02  # lets a burst gather into one round trip, as impressions do
 BATCH = 256
-LOOK_S = 0.1
-"""A healthy Redis answers in a hundredth of it."""
 Last = tuple[int, str]
 """When a first page was asked for, and its query_id."""
 NOWHERE: Last = (0, "")
 UNNAMED = "unnamed"
-TRIED = "explore"
-"""Source of what is tried out."""
-SORTED = "raw:sorted"
-"""Source of what is not by relevance: another list of the same words."""
-_FAILURES = (Resting, RedisError, OSError, UnicodeError, msgspec.MsgspecError)
+_FAILURES = (Resting, *FAILURES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,8 +127,9 @@ class Pins:
                     for one in batch:
                         pipe.set(self._keys.pinned(one.query_id), _packed(one), px=self._ttl_ms)
                         if _is_named(one):
-                            key = self._keys.first_page(normalise(one.user_query), _name_of(one))
-                            last = _later(self._last.get(_name_of(one), NOWHERE), _last_of(one))
+                            name = _name_of(one)
+                            key = self._keys.first_page(one.user_query, name)
+                            last = _later(self._last.get(name, NOWHERE), _last_of(one))
                             pipe.set(key, msgspec.msgpack.encode(last), px=self._ttl_ms)
                     await pipe.execute()
             except (RedisError, OSError):

@@ -139,7 +139,7 @@ class Searcher:
         A first page is remembered (``like``: see Pinned). Only where ``tries`` says that two lists can be
         shown as one is anything tried out.
         """
-        asked = self._theirs(request, call, first_page=first_page)
+        asked = self._asked(request, call, first_page=first_page)
         if tries and first_page and asked.teaches:
             asked = await self._in_arm(asked)
         elif request.client_id:
@@ -152,21 +152,8 @@ class Searcher:
 
     def followed(self, request: RewriteRequest, call: TemplateCall, pinned: Pinned) -> tuple[Asked, Chosen]:
         """Return what a further page gets that somebody else makes: as its first one."""
-        asked = self._theirs(request, call, first_page=False)
+        asked = self._asked(request, call, first_page=False)
         return replace(asked, arm=pinned.arm), chosen_of(pinned, call)
-
-    def _theirs(self, request: RewriteRequest, call: TemplateCall, *, first_page: bool) -> Asked:
-        return Asked(
-            user_query=request.user_query,
-            client_id=request.client_id,
-            session_id=request.session_id,
-            arm=self._arm,
-            first_page=first_page,
-            wait_s=request.deadline_s,
-            now_ms=self._clock(),
-            teaches=bool(request.client_id) and call.by_relevance,
-            call=call,
-        )
 
     def unrecognised(self) -> None:
         """Count a search of which it is not known what the shopper wrote."""
@@ -263,18 +250,28 @@ class Searcher:
 
     def _plainly(self, request: SearchRequest) -> Asked:
         """Return the search in the arm stable, or shadow; raises Refused."""
-        call = self._call(request)
+        first_page, purpose = request.offset == 0, request.purpose
+        return self._asked(request, self._call(request), first_page=first_page, purpose=purpose)
+
+    def _asked(
+        self,
+        request: SearchRequest | RewriteRequest,
+        call: TemplateCall,
+        *,
+        first_page: bool,
+        purpose: str = SHOPPER,
+    ) -> Asked:
         return Asked(
             user_query=request.user_query,
             client_id=request.client_id,
             session_id=request.session_id,
             arm=self._arm,
-            first_page=request.offset == 0,
-            teaches=request.purpose == SHOPPER and call.by_relevance,
+            first_page=first_page,
+            teaches=bool(request.client_id) and purpose == SHOPPER and call.by_relevance,
             call=call,
             wait_s=request.deadline_s,
             now_ms=self._clock(),
-            purpose=request.purpose,
+            purpose=purpose,
         )
 
     def _limit_s(self, request: SearchRequest) -> float | None:

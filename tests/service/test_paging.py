@@ -125,6 +125,11 @@ async def test_another_gateway_follows_the_plan_too_until_it_is_forgotten(
     await redis.aclose()
 
 
+def names_of(settings: Settings) -> str:
+    """Return the pattern of the keys that name a client's last first page of the query."""
+    return settings.keys.first_page("couch", "").rpartition(":")[0] + ":*"
+
+
 async def there(redis: Redis, pattern: str) -> str:
     """Return the one key of a pattern, once it is there."""
     while not (keys := [key async for key in redis.scan_iter(pattern)]):
@@ -140,7 +145,7 @@ async def test_the_newest_first_page_counts_whichever_gateway_made_it(
     redis = connect(redis_url)
     async with catalogue_of(settings), gateway(settings) as http, asyncio.timeout(20):
         older = await page(http)
-        key = await there(redis, settings.keys.first_page("couch", "").rpartition(":")[0] + ":*")
+        key = await there(redis, names_of(settings))
         async with gateway(settings) as other:
             newer = await page(other)
             while newer["query_id"].encode() not in (await redis.get(key) or b""):
@@ -159,7 +164,7 @@ async def test_what_cannot_be_read_costs_the_plan_and_not_the_page(
     async with catalogue_of(settings), gateway(settings) as http, asyncio.timeout(20):
         first = await page(http)
         named = await there(redis, settings.keys.pinned(first["query_id"]))
-        unnamed = await there(redis, settings.keys.first_page("couch", "").rpartition(":")[0] + ":*")
+        unnamed = await there(redis, names_of(settings))
         for key in (named, unnamed):
             await redis.set(key, stored)
         async with gateway(settings) as other:

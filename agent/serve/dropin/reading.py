@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 from pydantic import ValidationError
@@ -58,7 +59,7 @@ class Asked:
     ubi: Mapping[str, Any]
     """The client's part for UBI; empty: there is none."""
 
-    @property
+    @cached_property
     def like(self) -> str:
         """What tells its list from others of the same words; empty where its call does: see Pinned."""
         if self.is_templates:

@@ -6,6 +6,7 @@ from typing import Any
 
 from agent.errors import Refused
 from agent.policy.call import params_of
+from agent.serve.ladder import SORTED
 from agent.serve.ubi.events import Unreadable
 from agent.serve.ubi.models import StrictQuery, UbiQuery
 from agent.serve.ubi.rules import Rules, is_ours, moment_or_now, refuse_future
@@ -80,7 +81,7 @@ def impression_of(query: UbiQuery, pinned: Pinned | None, rules: Rules) -> Impre
         would=pinned.would,
         history=pinned.history,
         trial=pinned.trial,
-        purpose="search" if pinned.source != "raw:sorted" else "sorted",
+        purpose="search" if pinned.source != SORTED else "sorted",
         application=query.application or pinned.application,
     )
 
