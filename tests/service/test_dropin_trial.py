@@ -25,7 +25,8 @@ pytestmark = pytest.mark.timeout(300)  # the first one starts the engine
 STABLE, CANARY = 1, 2
 WORDS = {"couch": ("sofa", "cover"), "zebra": ("sofa", "yak"), "sofa": ("cover", "cover")}
 """What either version says to a query; raw finds for "couch" what it finds with "cover"."""
-CLIENTS = [f"c-{n}" for n in range(8)]
+CLIENTS = [f"c-{n}" for n in range(16)]
+"""So many that both arms have some in all but one of thirty thousand tenants."""
 Search = Callable[..., Coroutine[Any, Any, dict[str, Any]]]
 
 
