@@ -28,7 +28,8 @@ NEAR = 20_000
 """Rewrites that are kept in the process."""
 LOOK_S = 0.1
 """A healthy Redis answers in a hundredth of it."""
-FAILURES = (RedisError, OSError, UnicodeError, msgspec.MsgspecError)
+FAILURES = (Resting, RedisError, OSError, UnicodeError, msgspec.MsgspecError)
+"""Of one who asks the cache; a TimeoutError is an OSError."""
 
 
 class RewriteCache:
@@ -94,7 +95,7 @@ class RewriteCache:
             packed = cast("bytes | None", await self._patience.ask(lambda: self._redis.get(key)))
             if packed is not None:
                 found, outcome = msgspec.msgpack.decode(packed, type=kind), "hit"
-        except (Resting, TimeoutError, *FAILURES) as error:
+        except FAILURES as error:
             outcome = "failed"
             CACHE_FAILURES.labels(operation=_why(error)).inc()
         CACHE_READS.labels(what=what, outcome=outcome).inc()

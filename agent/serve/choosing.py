@@ -21,7 +21,6 @@ from agent.serve.lender import Lender
 from agent.serve.metrics import SECOND_TRIES, SUSPENDED
 from agent.serve.speaking import Speaker, Turn, in_time
 from agent.settings import Settings
-from feedback.evidence.neighbours import Neighbour
 from feedback.fingerprint import fingerprint
 from feedback.history import after_no_click
 from feedback.records import Arm, Choice, Draw, Rewrite, Rung, SamplePool, Verified
@@ -87,7 +86,7 @@ class Chooser:
             SECOND_TRIES.labels(outcome="late").inc()
             return None
         tried = replace(asked, history=after_no_click(chosen.history, asked.query))
-        turn = Turn(asked=tried, near=tuple(self._near(asked)), deadline=deadline, exact=True)
+        turn = Turn(asked=tried, near=self._speaker.near(asked), deadline=deadline, exact=True)
         side = sides(asked, self._known).own
         said = await self._speaker.say(turn, side, await self._speaker.look(turn, side))
         other = replace(self._planned(tried, replace(said, source=AGAIN)), history=tried.history)
@@ -137,7 +136,7 @@ class Chooser:
         samples = tuple(one for one in pool.samples if self._speaker.may_answer(one))
         current = any(one.version >= self._known.stable_version for one in samples)
         if not current and self._settings.serve.pool_samples:
-            near = tuple(self._near(asked))
+            near = self._speaker.near(asked)
             turn = Turn(asked=asked, near=near, deadline=deadline)
             self._speaker.start(turn, sides(asked, self._known).own, Kind.POOL)
         piles = [pile for pile in (proposed, await self._loan(asked, deadline), samples) if pile]
@@ -206,10 +205,6 @@ class Chooser:
 
     def _verdict(self, asked: Asked) -> Verified | None:
         return self._known.index.get(asked.query, asked.call.segment)
-
-    def _near(self, asked: Asked) -> list[Neighbour]:
-        k = self._settings.policy.neighbours
-        return self._known.index.nearest(asked.query, k=k, segment=asked.call.segment)
 
     def _plan(self, asked: Asked, text: str) -> Plan:
         return plan(asked.user_query, text, self._settings.plan, asked.call)

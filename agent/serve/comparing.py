@@ -14,11 +14,9 @@ from agent.serve.asking import Kind
 from agent.serve.choice import Asked
 from agent.serve.known import Known
 from agent.serve.ladder import Decision
+from agent.serve.lists import DEPTH
 from agent.serve.speaking import Look, Side, Speaker, Turn
 from feedback.records import Arm
-
-DEPTH = 10
-"""Ranks by which two lists are the same."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,6 @@ from agent.serve.known import Known
 from agent.serve.metrics import FILLED
 from agent.serve.speaking import Side, Speaker, Turn
 from agent.settings import Settings
-from feedback.evidence.neighbours import Neighbour
 from feedback.evidence.reading import of_field
 from feedback.periodic import rest
 from feedback.stores.leases import Lease
@@ -104,7 +103,7 @@ class Filler:
 
     async def _one(self, asked: Asked, side: Side, stop: asyncio.Event) -> None:
         for _ in range(TRIES):
-            turn = Turn(asked=asked, near=self._near(asked), deadline=Deadline.after(LOOK_S))
+            turn = Turn(asked=asked, near=self._speaker.near(asked), deadline=Deadline.after(LOOK_S))
             if not self._serves(side) or not await self._speaker.lacks(turn, side):
                 return
             outcome = await self._ask(turn, side, stop)
@@ -126,10 +125,6 @@ class Filler:
         if not task.done() or task.cancelled() or task.exception():
             return "failed"
         return "filled" if task.result().version >= side.version else "old"
-
-    def _near(self, asked: Asked) -> tuple[Neighbour, ...]:
-        k = self._settings.policy.neighbours
-        return tuple(self._known.index.nearest(asked.query, k=k, segment=asked.call.segment))
 
     def _serves(self, side: Side) -> bool:
         return self._known.stable_version == side.version

@@ -47,6 +47,7 @@ class Lender:
         self._index = index
         self._search = search
         self._settings = settings
+        self._last: tuple[str, int, Offers] = "", -1, Offers(query="")
         self._found: OrderedDict[Question, tuple[int, str, int]] = OrderedDict()
         self._looking: dict[Question, asyncio.Task[str]] = {}
 
@@ -77,7 +78,11 @@ class Lender:
         return not found.any or bool(await self._recall((found, text, purpose), find, now_ms, within_s))
 
     def _offered(self, query: str) -> Offers:
-        return offers(query, self._index, self._settings.serve.lenders)
+        """Return what judged queries offer; one search asks several times."""
+        if self._last[:2] != (query, self._index.puts):
+            found = offers(query, self._index, self._settings.serve.lenders)
+            self._last = query, self._index.puts, found
+        return self._last[2]
 
     async def _best(self, what: tuple[Offers, str, str], now_ms: int, within_s: float | None) -> str:
         found, _, purpose = what

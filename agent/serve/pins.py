@@ -24,7 +24,7 @@ from feedback.clock import Clock
 from feedback.keys import Keys
 from feedback.periodic import rest
 from feedback.records import Pinned
-from feedback.stores.patience import Patience, Resting
+from feedback.stores.patience import Patience
 from feedback.text import normalise
 
 EVERY_S = 0.02  # lets a burst gather into one round trip, as impressions do
@@ -33,7 +33,6 @@ Last = tuple[int, str]
 """When a first page was asked for, and its query_id."""
 NOWHERE: Last = (0, "")
 UNNAMED = "unnamed"
-_FAILURES = (Resting, *FAILURES)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +83,7 @@ class Pins:
             pinned = msgspec.msgpack.decode(stored, type=Pinned) if stored else None
         except TimeoutError:
             return Found(why="slow")
-        except _FAILURES:
+        except FAILURES:
             return Found(why="failed")
         if pinned is None or pinned.query_id != query_id:
             return Found(why="expired")
@@ -97,13 +96,13 @@ class Pins:
         try:
             stored = await self._stored(self._keys.first_page(query, name), None)
             elsewhere = msgspec.msgpack.decode(stored, type=Last) if stored else NOWHERE
-        except (TimeoutError, *_FAILURES) as error:
+        except FAILURES as error:
             elsewhere, why = NOWHERE, "slow" if isinstance(error, TimeoutError) else "failed"
         _, query_id = _later(here, elsewhere)
         return await self.find(query_id) if self._keys.partition_in(query_id) is not None else Found(why=why)
 
     async def _stored(self, key: str, within_s: float | None) -> bytes | None:
-        """Return what stands in the cache; raises one of `_FAILURES`, or TimeoutError."""
+        """Return what stands in the cache; raises one of `FAILURES`."""
         redis = self._redis
         if redis is None:
             return None

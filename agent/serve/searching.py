@@ -398,7 +398,7 @@ class Searcher:
                 if (raw := await beside.found("compared")) is not None:
                     return rewritten, raw
         rewritten, raw = await self._catalogue.msearch(
-            [chosen.plan, self._raw(request, chosen)], size=request.size, purpose=SHOPPER, documents=True
+            [chosen.plan, self.drafts.raw(chosen.plan)], size=request.size, purpose=SHOPPER, documents=True
         )
         return rewritten, raw
 
@@ -414,7 +414,7 @@ class Searcher:
 
     async def _compared(self, request: SearchRequest, chosen: Chosen, other: Plan) -> Page:
         """Return the page, which counts for the trial where the other version's list is another."""
-        raw_plan = self._raw(request, chosen)
+        raw_plan = self.drafts.raw(chosen.plan)
         plans = list(dict.fromkeys((chosen.plan, raw_plan, other)))
         pages = await self._catalogue.msearch(plans, size=request.size, purpose=SHOPPER, documents=True)
         found = dict(zip(plans, pages, strict=True))
@@ -422,9 +422,6 @@ class Searcher:
         page = page_of(shown.object_ids, shown, raw_object_ids=raw.object_ids)
         counts = differ(shown.object_ids, found[other].object_ids, request.size)
         return replace(page, trial=chosen.trial if counts else 0)
-
-    def _raw(self, request: SearchRequest, chosen: Chosen) -> Plan:
-        return plan(request.user_query, "", self._settings.plan, chosen.plan.call)
 
     def _impression(
         self,

@@ -131,6 +131,11 @@ class Speaker:
         """Tell whether its version is not revoked."""
         return rewrite.version not in self._known.revoked
 
+    def near(self, asked: Asked) -> tuple[Neighbour, ...]:
+        """Return the judged queries that go into the prompt of a search."""
+        k = self._settings.policy.neighbours
+        return tuple(self._known.index.nearest(asked.query, k=k, segment=asked.call.segment))
+
     async def _kept(self, turn: Turn, side: Side, history: History) -> CachedRewrite | None:
         """Return the cached words that the version may say, written with this history."""
         asked = replace(turn.asked, history=history)

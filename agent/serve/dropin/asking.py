@@ -74,19 +74,18 @@ class Sender:
 
     def like(self, sent: Sent) -> Ask:
         """Return what searches bodies by requests like a `_search` that came, but for its page."""
+        return partial(self._like, sent)
+
+    async def _like(self, sent: Sent, bodies: Sequence[Body]) -> list[Body | None]:
         params = parse_qsl(sent.query, keep_blank_values=True)
         own = replace(sent, query=urlencode([(name, value) for name, value in params if name not in PAGE]))
+        return await asyncio.gather(*(self._found(own, body) for body in bodies))
 
-        async def found(body: Body) -> Body | None:
-            with contextlib.suppress(SearchFailed):
-                answer = await self.send(own, encoded(body))
-                return decoded(answer.content) if answer.status == OK else None
-            return None
-
-        async def ask(bodies: Sequence[Body]) -> list[Body | None]:
-            return await asyncio.gather(*map(found, bodies))
-
-        return ask
+    async def _found(self, sent: Sent, body: Body) -> Body | None:
+        with contextlib.suppress(SearchFailed):
+            answer = await self.send(sent, encoded(body))
+            return decoded(answer.content) if answer.status == OK else None
+        return None
 
     def under(self, sent: Sent, head: Body) -> Ask:
         """Return what searches bodies under the head of one search of an `_msearch` that came."""

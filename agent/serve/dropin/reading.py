@@ -108,7 +108,8 @@ def read(body: Body, templates: Templates, params: Mapping[str, str]) -> Asked |
     own, ubi = without_ubi(body), _ubi(body)
     page = {name: _count(params.get(name, own.get(name, least))) for name, least in PAGE.items()}
     query = own.get("query")
-    found = recognise(templates, _plain(own)) if isinstance(query, dict) else None
+    looks = isinstance(query, dict) and any(one.is_shops for one in templates)
+    found = recognise(templates, _plain(own)) if looks else None
     words = ubi.get("user_query") or (found.user_query if found else "")
     size, offset = page["size"], page["from"]
     if not isinstance(words, str) or not isinstance(query, dict) or not size or offset is None:

@@ -13,12 +13,11 @@ from agent.serve.dropin.answering import error
 from agent.serve.dropin.asking import Sent
 from agent.serve.dropin.json import encoded
 from agent.serve.dropin.reading import unpacked
-from agent.serve.dropin.searching import DropIn
+from agent.serve.dropin.searching import JSON, DropIn
 from agent.serve.edge import without_root
 from agent.serve.metrics import REFUSED, SEARCH_ERRORS
 
 METHODS = ["GET", "POST", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS"]
-JSON = {"content-type": "application/json"}
 
 
 def add_drop_in(app: FastAPI, drop_in: DropIn, index: str, *, has_keys: bool) -> None:
