@@ -8,7 +8,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -18,10 +18,12 @@ from agent.settings import Settings
 from agent.signing import pseudonym_of
 from feedback.clock import wall_clock
 from feedback.errors import Permanent
-from feedback.guard.quarantine import Quarantine
 from feedback.records import Quarantined
 from feedback.stores import connect
 from feedback.text import digest
+
+if TYPE_CHECKING:
+    from feedback.guard.quarantine import Quarantine
 
 T = TypeVar("T")
 app = typer.Typer(no_args_is_help=True, help="Clients whose clicks teach nothing.")
@@ -67,7 +69,7 @@ def add(
     settings = settings_for(config, "quarantine")
     chosen = _chosen(settings, clients, client)
 
-    async def put(store: Quarantine) -> int:
+    async def put(store: "Quarantine") -> int:
         for one in chosen:
             await store.add(one, by=by or me(), why=why or "an operator's decision")
         return len(chosen)
@@ -90,7 +92,7 @@ def release(
     """Let clients teach again, and put back what they taught; they are not found anew."""
     settings = settings_for(config, "quarantine")
 
-    async def free(store: Quarantine) -> int:
+    async def free(store: "Quarantine") -> int:
         held = await store.all()
         members = [name for name, one in held.items() if ring and one.ring == ring and not one.released]
         chosen = members or _chosen(settings, clients, client)
@@ -134,7 +136,9 @@ def _line(client: str, one: Quarantined) -> str:
     return f"{client}  {state:8}  {one.reason:10} {one.score:7.1f}  {one.ring or '-':16}  {since:%F %T} UTC"
 
 
-def _with_store(settings: Settings, act: Callable[[Quarantine], Awaitable[T]]) -> T:
+def _with_store(settings: Settings, act: Callable[["Quarantine"], Awaitable[T]]) -> T:
+    from feedback.guard.quarantine import Quarantine
+
     async def run() -> T:
         async with connect(settings.redis.state_url, settings.redis.timeout_s) as redis:
             return await act(Quarantine(redis, settings.keys, wall_clock))

@@ -10,6 +10,7 @@ import typer
 
 from agent.cli_evidence import AsJson, Config, settings_for
 from agent.settings import Settings
+from feedback.clock import wall_clock
 
 if TYPE_CHECKING:
     from agent.release.desk import Desk
@@ -30,6 +31,7 @@ def versions(
     config: Config = None,
 ) -> None:
     """List the versions: where each stands, since when, what it gained, and why."""
+    import msgspec
     from rich.console import Console
 
     from agent.release import telling
@@ -38,9 +40,9 @@ def versions(
         return await desk.scene(), await desk.registry.versions(), await desk.registry.paused()
 
     scene, manifests, paused = _with_desk(settings_for(config, "versions"), tell)
-    said = telling.rows(scene, manifests, _now_ms())[:most]
+    said = telling.rows(scene, manifests, wall_clock())[:most]
     if as_json:
-        stopped = {what: {"by": one.by, "at_ms": one.at_ms, "why": one.why} for what, one in paused.items()}
+        stopped = msgspec.to_builtins(dict(paused))
         typer.echo(json.dumps({"versions": said, "paused": stopped}))
     elif not said:
         typer.echo("no version yet: the base model serves until the learner makes one (unseen learner)")
@@ -68,7 +70,7 @@ def show(
         return scene.standings[version], manifests.get(version), await desk.registry.audit(10_000)
 
     standing, manifest, audit = _with_desk(settings_for(config, "show"), tell)
-    said = telling.whole(manifest, standing, audit, _now_ms())
+    said = telling.whole(manifest, standing, audit, wall_clock())
     if as_json:
         typer.echo(json.dumps(said))
         return
@@ -160,7 +162,7 @@ def pause(
     async def act(desk: "Desk") -> None:
         from feedback.version_records import Pause
 
-        await desk.registry.pause(what, Pause(by=by or me(), at_ms=_now_ms(), why=why))
+        await desk.registry.pause(what, Pause(by=by or me(), at_ms=wall_clock(), why=why))
 
     _with_desk(settings, act)
     _say({"paused": what}, f"{what} paused; unseen resume {what} lets it go on", as_json=as_json)
@@ -179,7 +181,7 @@ def resume(
     async def act(desk: "Desk") -> bool:
         from feedback.version_records import AuditEntry
 
-        entry = AuditEntry(at_ms=_now_ms(), by=by or me(), did=f"resumed {what}", why=why)
+        entry = AuditEntry(at_ms=wall_clock(), by=by or me(), did=f"resumed {what}", why=why)
         return bool(await desk.registry.resume(what, entry))
 
     was = _with_desk(settings_for(config, "resume"), act)
@@ -212,7 +214,7 @@ def audit(
         return
     shown = Table("ago", "who", "did", "version", "why")
     for one in entries:
-        ago = age((_now_ms() - one.at_ms) / 1000)
+        ago = age((wall_clock() - one.at_ms) / 1000)
         shown.add_row(ago, one.by, one.did, str(one.version or ""), one.why)
     Console().print(shown)
 
@@ -221,7 +223,6 @@ def _with_desk(settings: Settings, work: Callable[["Desk"], Awaitable[T]], by: s
     """Do the work with a desk in the operator's name."""
     from agent.release.desk import Desk
     from agent.weights.registry import Registry
-    from feedback.clock import wall_clock
     from feedback.stores import connect
 
     async def main() -> T:
@@ -237,12 +238,6 @@ def me() -> str:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name
         return "operator"
-
-
-def _now_ms() -> int:
-    from feedback.clock import wall_clock
-
-    return wall_clock()
 
 
 def _confirm(question: str, *, yes: bool) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
+import msgspec
 from redis.asyncio import Redis
 
 from agent.serve.fitting import faults_of
@@ -34,7 +35,7 @@ async def told(parts: Parts) -> dict[str, Any]:
         "processes": [{"name": name, "figures": dict(figures)} for name, figures in said.of.items()],
         "store": store,
         "dropped": dict(counts.dropped),
-        "paused": {what: {"by": one.by, "at_ms": one.at_ms, "why": one.why} for what, one in paused.items()},
+        "paused": msgspec.to_builtins(dict(paused)),
         "shadow": parts.settings.serve.shadow,
         "tenant": parts.settings.tenant,
         "url": parts.announce.get("url", ""),

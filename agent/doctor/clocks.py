@@ -1,16 +1,9 @@
 """Clocks that differ: events of the future are refused, clicks stand before their pages."""
 
-import time
-
 from agent.doctor.check import Check, failed, ok, warning
 
 TOLD_S = 2.0
 """Beyond it a clock is not kept by anybody: NTP keeps them within milliseconds."""
-
-
-def now_ms() -> int:
-    """Return this machine's time."""
-    return time.time_ns() // 1_000_000
 
 
 def judge_clock(name: str, ahead_s: float, slack_s: float) -> Check:

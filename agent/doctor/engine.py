@@ -5,13 +5,14 @@ from fnmatch import fnmatchcase
 from typing import TypeVar
 
 from agent.doctor.check import Check, failed, ok, skipped, warning
-from agent.doctor.clocks import judge_clock, now_ms
+from agent.doctor.clocks import judge_clock
 from agent.doctor.looking import LIMIT_S, Look, bounded, look_all
 from agent.errors import Permanent, SearchFailed
 from agent.retrieval import Catalogue
 from agent.retrieval.inspecting import Inspector, Product
 from agent.retrieval.templates import DEFAULT, Templates
 from agent.sections import OpenSearchSettings
+from feedback.clock import wall_clock
 
 T = TypeVar("T")
 NAME, INDEX, FIT, UBI = "opensearch", "index", "fields", "ubi plugin"
@@ -164,12 +165,12 @@ async def look_at_plugins(asks: Inspector) -> list[Check]:
 
 async def look_at_clocks(asks: Inspector, slack_s: float) -> list[Check]:
     """Compare each node's clock with ours; OpenSearch's answers carry no Date header."""
-    before = now_ms()
+    before = wall_clock()
     try:
         clocks = await asks.clocks_ms()
     except (SearchFailed, KeyError) as error:
         return [skipped(REST[4], f"times of the nodes are not told: {str(error)[:100]}")]
-    after = now_ms()
+    after = wall_clock()
     offsets = [_outside(clock, before, after) / 1000 for clock in clocks]
     return [judge_clock(REST[4], max(offsets, key=abs, default=0.0), slack_s)]
 

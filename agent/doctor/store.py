@@ -9,13 +9,14 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from agent.doctor.check import Check, failed, ok, skipped, warning
-from agent.doctor.clocks import judge_clock, now_ms
+from agent.doctor.clocks import judge_clock
 from agent.doctor.looking import LIMIT_S, Look, bounded, look_all
 from agent.doctor.model import VERSIONS, look_at_versions
 from agent.doctor.processes import PROCESS, look_at_processes
 from agent.doctor.secret import GATEWAYS, judge_fingerprint
 from agent.settings import Settings
 from agent.weights.registry import Registry
+from feedback.clock import wall_clock
 from feedback.delivery.pressure import fullness
 from feedback.evidence.decay import as_text
 from feedback.stores import connect
@@ -216,8 +217,8 @@ def judge_cache(servers: Sequence[Facts]) -> Check:
 
 async def look_at_clock(redis: Redis, slack_s: float) -> list[Check]:
     """Compare the server's clock with ours."""
-    before = now_ms()
+    before = wall_clock()
     seconds, micros = await redis.time()
-    after = now_ms()
+    after = wall_clock()
     told = seconds * 1000 + micros // 1000
     return [judge_clock(CLOCK, (told - (before + after) / 2) / 1000, slack_s)]

@@ -9,7 +9,6 @@ Such a log has no impressions: evidence comes from clicks alone, and the report 
 
 import secrets
 import time
-from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -33,7 +32,7 @@ from agent.evaluate.backtest_figures import (
 from agent.evaluate.backtest_policy import Learning, learning_policy, serving_policy
 from agent.evaluate.backtest_spans import Span, sampled, spans, steps
 from agent.evaluate.backtest_world import World
-from agent.evaluate.clicklog import Click, ClickLog, read_clicks
+from agent.evaluate.clicklog import Click, ClickLog, named, read_clicks
 from agent.evaluate.files import lines
 from agent.evaluate.products import PATIENCE_S, OnProgress, titles_of
 from agent.evaluate.report import Report
@@ -100,14 +99,6 @@ async def run_backtest(options: BacktestOptions, settings: Settings, on_progress
         "notes": [NO_IMPRESSIONS],
     }
     return Report(figures=figures)
-
-
-def named(clicks: Sequence[Click], least: int) -> set[str]:
-    """Return the queries that so many clients of the log asked."""
-    clients: defaultdict[str, set[str]] = defaultdict(set)
-    for click in clicks:
-        clients[click.query].add(click.client_id)
-    return {query for query, some in clients.items() if len(some) >= least}
 
 
 def _run(options: BacktestOptions) -> Figures:

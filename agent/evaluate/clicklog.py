@@ -6,6 +6,7 @@ A click on an object that the catalogue does not have is kept (it was a real cli
 and counted. Times without a zone are UTC.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -86,6 +87,14 @@ def read_clicks(paths: Sequence[Path], *, known_ids: set[str] | None = None) -> 
     clicks = sorted(reading.clicks, key=lambda c: c.query_at_ms)
     unknown = 0 if known_ids is None else sum(c.object_id not in known_ids for c in clicks)
     return ClickLog(clicks=clicks, bad=reading.bad, unknown_objects=unknown)
+
+
+def named(clicks: Sequence[Click], least: int) -> set[str]:
+    """Return the queries that so many clients of the log asked."""
+    clients: defaultdict[str, set[str]] = defaultdict(set)
+    for click in clicks:
+        clients[click.query].add(click.client_id)
+    return {query for query, some in clients.items() if len(some) >= least}
 
 
 def _take(reading: _Reading, file: str, number: int, line: bytes) -> None:

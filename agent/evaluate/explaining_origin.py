@@ -67,10 +67,7 @@ def origin(
                 "from": decision.source,
                 "version": decision.rewrite.version,
                 "made_at_ms": decision.rewrite.made_at_ms,
-                "prompt": [
-                    {"query": n.verified.query, "text": n.verified.text, "similarity": n.similarity}
-                    for n in near
-                ],
+                "prompt": [_example(n) for n in near],
             }
         case Rung.RAW:
             return {"kind": "raw"}

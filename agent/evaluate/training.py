@@ -8,14 +8,14 @@ its last checkpoint, and that a version is whole or not there.
 import os
 import random
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 from agent.errors import Permanent, SearchFailed
-from agent.evaluate.clicklog import read_clicks
+from agent.evaluate.clicklog import named, read_clicks
 from agent.evaluate.files import lines
 from agent.evaluate.judgments import read_judgments
 from agent.evaluate.products import OnProgress, indexed, with_plain_query
@@ -179,11 +179,10 @@ def _wanted(options: TrainOptions) -> dict[str, dict[str, float]]:
         raise Permanent("give either --judgments or --clicks to learn from")
     if options.judgments is None:
         counted: dict[str, Counter[str]] = {}
-        clients: defaultdict[str, set[str]] = defaultdict(set)
-        for click in read_clicks(options.clicks).clicks:
+        clicks = read_clicks(options.clicks).clicks
+        for click in clicks:
             counted.setdefault(click.query, Counter())[click.object_id] += 1
-            clients[click.query].add(click.client_id)
-        public = {query for query, known in clients.items() if len(known) >= options.min_clients}
+        public = named(clicks, options.min_clients)
         return {query: dict(of) for query, of in counted.items() if query in public}
     relevant = read_judgments(options.judgments, options.split).relevant(options.relevant_from)
     return {normalise(query): dict.fromkeys(sorted(ids), 1.0) for query, ids in sorted(relevant.items())}

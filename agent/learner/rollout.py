@@ -44,19 +44,20 @@ class Rollout:
     @property
     def tells(self) -> bool:
         """Whether it tells rewrites apart by what they find: else another query is drawn for it."""
-        return _differ(self.gains) or self._imitates
+        return differ(self.gains) or self._imitates
 
     @property
     def teaches(self) -> bool:
         """Whether it brings any gradient, were it of what writing costs alone."""
-        return _differ(self.rewards) or self._imitates
+        return differ(self.rewards) or self._imitates
 
     @property
     def _imitates(self) -> bool:
         return any(target.weight > 0 for target in self.targets)
 
 
-def _differ(values: Sequence[float]) -> bool:
+def differ(values: Sequence[float]) -> bool:
+    """Tell whether some of the rewards are further apart than `SAME`; of none they are not."""
     return bool(values) and max(values) - min(values) > SAME
 
 

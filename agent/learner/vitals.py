@@ -12,7 +12,7 @@ from ray.rllib.utils.metrics import LEARNER_RESULTS
 
 from agent.learner import metrics
 from agent.learner.learner import DIVERGENCE, EFFECTIVE, SKIPPED
-from agent.learner.rollout import SAME, Rollout
+from agent.learner.rollout import SAME, Rollout, differ
 from agent.learner.signals import CLIPPED, GRADIENT_NORM, OWN_EFFECTIVE, SPREAD
 from feedback.records import Explored
 from feedback.version_records import Manifest
@@ -138,7 +138,7 @@ def _measure(rollouts: Sequence[Rollout], scored: int, step_s: float) -> None:
             metrics.REWARD.labels(of=of).set(sum(rewards) / len(rewards))
     groups = [rollout for rollout in rollouts if rollout.gains]
     if groups:
-        silent = sum(max(one.gains) - min(one.gains) <= SAME for one in groups)
+        silent = sum(not differ(one.gains) for one in groups)
         metrics.WITHOUT_SIGNAL.set(silent / len(groups))
 
 

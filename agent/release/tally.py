@@ -72,10 +72,6 @@ class _Counts:
         if not counted[0]:
             del self._by_arm[page.arm][page.client]
 
-    def pages(self, arm: Treatment, left_out: AbstractSet[str]) -> int:
-        """Return the pages of an arm, but for some clients'."""
-        return sum(pages for client, (pages, _) in self._by_arm[arm].items() if client not in left_out)
-
     def arms(self, left_out: AbstractSet[str]) -> Arms:
         """Return the first arm as the canary's, the second as the stable one's, but for some clients'."""
         canary, stable = (
@@ -150,11 +146,12 @@ class Tally:
     def look(self, now_ms: int, left_out: AbstractSet[str] = frozenset()) -> Look:
         """Return the counts as of now, without those of the clients (digests) that are left out."""
         self._mature(now_ms)
-        differing = self._young.pages(Treatment.CANARY, left_out)
+        young = self._young.arms(left_out)
+        differing = int(young.canary.pages.sum())
         searches = sum(n for client, n in self._searches.items() if client not in left_out)
         return Look(
             clicks=self._clicks.arms(left_out),
-            young=self._young.arms(left_out),
+            young=young,
             purchases=self._purchases.arms(left_out),
             again=self._again.arms(left_out),
             abandoned=self._abandoned.arms(left_out),

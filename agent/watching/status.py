@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 from redis.asyncio import Redis
 
 from agent.settings import Settings
@@ -75,25 +76,19 @@ class StatusReader:
 
     async def rates(self) -> bool:
         """Take in the totals for a rate; return whether any can rise. Raises what Redis raises."""
-        said, collectors = await self._speaking()
-        counts = await read_counts(self._redis, self._settings.keys)
-        at_s = time.monotonic()
-        gateways = said.each["gateway"]
-        self._searches.look(at_s, {name: totals_of(figures) for name, figures in gateways.items()})
-        self._applied.look(at_s, {"pages": counts.of("impressions"), "clicks": counts.of("clicks")})
-        return bool(gateways) or collectors > 0
+        said, collectors, _ = await self._totals()
+        return bool(said.each["gateway"]) or collectors > 0
 
     async def _seen(self) -> Seen:
         keys = self._settings.keys
-        await self.rates()
-        said, collectors = await self._speaking()
+        said, collectors, counts = await self._totals()
         return Seen(
             tenant=self._settings.tenant,
             now_ms=self._clock(),
             facts=(await self._reader.read()).facts,
             said=said,
             collectors=collectors,
-            counts=await read_counts(self._redis, keys),
+            counts=counts,
             terms=LendingTerms.read(await self._redis.get(keys.lending())),
             standings=await self._registry.standings(),
             paused=await self._registry.paused(),
@@ -101,10 +96,17 @@ class StatusReader:
             applied=self._applied,
         )
 
-    async def _speaking(self) -> tuple[Vitals, int]:
+    async def _totals(self) -> tuple[Vitals, int, Counts]:
+        """Return what processes say, how many collectors live, and the counts; take them in for a rate."""
         keys = self._settings.keys
         said = await vitals.read(self._redis, keys, PROCESSES)
-        return said, await self._redis.zcard(keys.collectors())
+        collectors = await self._redis.zcard(keys.collectors())
+        counts = await read_counts(self._redis, keys)
+        at_s = time.monotonic()
+        gateways = said.each["gateway"]
+        self._searches.look(at_s, {name: totals_of(figures) for name, figures in gateways.items()})
+        self._applied.look(at_s, {"pages": counts.of("impressions"), "clicks": counts.of("clicks")})
+        return said, collectors, counts
 
 
 def totals_of(said: Mapping[str, str]) -> dict[str, float]:
@@ -131,9 +133,7 @@ def told(seen: Seen) -> dict[str, Any]:
         "verdicts": _verdicts(seen),
         "versions": _versions(seen),
         "learner": {name: _number(value) for name, value in seen.said.of.get("learner", {}).items()},
-        "paused": {
-            what: {"by": one.by, "at_ms": one.at_ms, "why": one.why} for what, one in seen.paused.items()
-        },
+        "paused": msgspec.to_builtins(dict(seen.paused)),
         "alarms": _alarms(seen.facts),
     }
     return {**said, "do": what_to_do(said)}

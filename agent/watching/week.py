@@ -32,7 +32,6 @@ from feedback.evidence.crowds import CrowdReader
 from feedback.evidence.ledger import LedgerRow
 from feedback.evidence.ledger_days import DAY_MS, days_back, newest_entries
 from feedback.evidence.left_out import left_out
-from feedback.records import Arm
 from feedback.stores import connect
 
 MOST_ROWS = 400_000
@@ -91,8 +90,7 @@ async def _read(reader: "WeekReader", days: int, command: str) -> dict[str, Any]
 
 def figures_of_pages(pages: list[week_pages.WeekPage], from_ms: int, until_ms: int) -> dict[str, Any]:
     """Return what pages come to."""
-    treated = [page for page in pages if page.arm in week_pages.TREATED]
-    held = [page for page in pages if page.arm is Arm.HOLDBACK]
+    treated, held = week_pages.sides(pages)
     return {
         "searches": {
             **week_pages.counted(pages),
@@ -224,7 +222,7 @@ class WeekReader:
             "now": {name: status[name] for name in ("processes", "streams", "paused", "alarms", "do")},
             "lost": {
                 "dropped": dict(counts.dropped),
-                "shed": {name: int(n) for name, n in dict(await read_shed(self._redis, self._keys)).items()},
+                "shed": dict(await read_shed(self._redis, self._keys)),
             },
             "sources": sources,
             "curves": (await Curves(self._redis, self._keys, self._clock).told())["points"],

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agent.evaluate.lift import Lift, lift
+from agent.watching.comparing import TREATED
 from feedback.evidence.ledger import LedgerRow, day_of
+from feedback.evidence.ledger_days import DAY_MS
 from feedback.evidence.reading import query_field
 from feedback.records import Action, Arm, Rung
 
-DAY_MS = 86_400_000
-TREATED = frozenset({Arm.STABLE, Arm.CANARY, Arm.EXPLORE})
 FEW = 20
 """Of the best, and of the worst queries."""
 
@@ -127,13 +127,13 @@ def _by(
 
 def lifts(pages: Sequence[WeekPage]) -> dict[str, dict[str, float] | None]:
     """Return all but holdback against holdback, by measure; None where too few clients tell."""
-    treated, held = _sides(pages)
+    treated, held = sides(pages)
     return {name: against(treated, held, holds) for name, holds in MEASURES.items()}
 
 
 def lift_by_arm(pages: Sequence[WeekPage]) -> dict[str, dict[str, float] | None]:
     """Return the clicks of each arm against pages of holdback that are like its own."""
-    _, held = _sides(pages)
+    _, held = sides(pages)
     found = {}
     for arm in sorted(TREATED):
         own = [page for page in pages if page.arm is arm]
@@ -151,7 +151,7 @@ def by_day(pages: Sequence[WeekPage], from_ms: int, until_ms: int) -> list[dict[
     treated, held, days, found = _Clients(), _Clients(), [], None
     for day in range(from_ms // DAY_MS, until_ms // DAY_MS + 1):
         if new := of_day[day]:
-            for side, some in zip((treated, held), _sides(new), strict=True):
+            for side, some in zip((treated, held), sides(new), strict=True):
                 side.add(some, MEASURES["clicks"])
             found = _told(lift(treated.told, held.told))
         days.append(
@@ -174,7 +174,8 @@ def _told(found: Lift | None) -> dict[str, float] | None:
     return None if found is None else {"mean": found.lift, "low": found.low, "high": found.high}
 
 
-def _sides(pages: Sequence[WeekPage]) -> tuple[list[WeekPage], list[WeekPage]]:
+def sides(pages: Sequence[WeekPage]) -> tuple[list[WeekPage], list[WeekPage]]:
+    """Return the pages of the arms that are treated, and those of holdback."""
     treated = [page for page in pages if page.arm in TREATED]
     return treated, [page for page in pages if page.arm is Arm.HOLDBACK]
 
@@ -212,7 +213,7 @@ def query_lifts(groups: Mapping[str, Sequence[WeekPage]]) -> dict[str, dict[str,
     for query, pages in groups.items():
         one = lifts(pages)["clicks"]
         if one is not None:
-            treated, held = _sides(pages)
+            treated, held = sides(pages)
             found[query] = {"treated": counted(treated), "held": counted(held), "lift": one}
     return found
 
