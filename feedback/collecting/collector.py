@@ -260,7 +260,7 @@ class Collector:
         ledger = [*of_pages, *rows(joined, marks.lent), *sales.rows]
         out = await self._guard.left_out(bounds.partition, ledger) if entries.batch.links else frozenset()
         taught = [row for row in ledger if row.client not in out]
-        anew = taught_anew(gave, before.pages)
+        anew = dict.fromkeys(taught_anew(gave, before.pages))
         curve, prior = await self._ranks.curve(), prior_of(self._settings)
         touched = {row.query_id: before.pages[row.query_id] for row in of_pages}
         added = Increments(

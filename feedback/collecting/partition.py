@@ -183,7 +183,7 @@ class Partition:
         sizes = await self.run(call)
         for place, key in bounded.items():
             if sizes[place] > effects.added.bounds[key]:
-                await self.prune(key, effects.added.bounds[key])
+                await self._prune(key, effects.added.bounds[key])
 
     def call(self) -> OneCall:
         """Return a call that the caller fills and `run` runs."""
@@ -224,12 +224,20 @@ class Partition:
             except WatchError as error:
                 raise Deposed(f"partition {self.number} changed its owner") from error
 
-    async def prune(self, key: str, bound: int) -> None:
-        """Drop the lightest members of a hash that has more than its bound."""
-        if await self._redis.hlen(key) > bound:
-            fields = lightest(cast("dict[bytes, bytes]", await self._redis.hgetall(key)), bound)
-            if fields:
-                await self._redis.hdel(key, *fields)
+    async def prune(self, bounds: Mapping[str, int]) -> None:
+        """Drop the lightest members of each hash (by key) that has more than its bound."""
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for key in bounds:
+                pipe.hlen(key)
+            sizes = await pipe.execute()
+        for (key, bound), n in zip(bounds.items(), sizes, strict=True):
+            if n > bound:
+                await self._prune(key, bound)
+
+    async def _prune(self, key: str, bound: int) -> None:
+        fields = lightest(cast("dict[bytes, bytes]", await self._redis.hgetall(key)), bound)
+        if fields:
+            await self._redis.hdel(key, *fields)
 
 
 def _timed(entries: Sequence[timelines.Entry]) -> list[Timed]:

@@ -1,6 +1,6 @@
 """The commands of the one transaction that takes a client out of a partition."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -35,39 +35,37 @@ class Changes:
 def queue(pipe: Pipeline, keys: Keys, p: int, traces: Traces, changes: Changes) -> None:
     """Put everything into a pipeline."""
     for key, values in changes.values.items():
-        _write(pipe, key, values)
-    _crowds(pipe, keys, p, changes)
+        _write(pipe, key, {name: as_stored(value) if value else "" for name, value in values.items()})
+    _write(pipe, keys.crowds(p), changes.crowds)
     _move(pipe, keys, p, changes)
     _entries(pipe, keys, p, traces)
     _pages(pipe, keys, p, traces)
 
 
-def _write(pipe: Pipeline, key: str, values: Mapping[str, float]) -> None:
-    kept = [(name, as_stored(value)) for name, value in values.items() if value]
+def _write(pipe: Pipeline, key: str, values: Mapping[str, str]) -> None:
+    """Write the fields of a hash; one whose value is empty goes."""
+    kept = [(name, value) for name, value in values.items() if value]
     for some in _some(kept):
         pipe.hset(key, mapping=dict(some))
     for gone in _some([name for name, value in values.items() if not value]):
         pipe.hdel(key, *gone)
 
 
-def _crowds(pipe: Pipeline, keys: Keys, p: int, changes: Changes) -> None:
-    kept = [(name, crowd) for name, crowd in changes.crowds.items() if crowd]
-    for some in _some(kept):
-        pipe.hset(keys.crowds(p), mapping=dict(some))
-    for gone in _some([name for name, crowd in changes.crowds.items() if not crowd]):
-        pipe.hdel(keys.crowds(p), *gone)
-
-
 def _move(pipe: Pipeline, keys: Keys, p: int, changes: Changes) -> None:
     """Give the touched queries new sequence numbers, so that verifier and learner look at them again."""
     again = [name for name, stays in changes.moved.items() if stays]
     gone = [name for name, stays in changes.moved.items() if not stays]
-    if again:
-        numbered = {name: changes.seq + i for i, name in enumerate(again, start=1)}
-        pipe.zadd(keys.moved(p), numbered)
-        pipe.hset(keys.counts(p), "seq", str(max(numbered.values())))
+    move(pipe, keys, p, again, changes.seq)
     for some in _some(gone):
         pipe.zrem(keys.moved(p), *some)
+
+
+def move(pipe: Pipeline, keys: Keys, p: int, names: Iterable[str], seq: int) -> None:
+    """Give queries (``segment|query``) the partition's next sequence numbers; ``seq``: the newest given."""
+    numbered = {name: seq + i for i, name in enumerate(names, start=1)}
+    if numbered:
+        pipe.zadd(keys.moved(p), numbered)
+        pipe.hset(keys.counts(p), "seq", str(max(numbered.values())))
 
 
 def _entries(pipe: Pipeline, keys: Keys, p: int, traces: Traces) -> None:

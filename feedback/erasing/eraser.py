@@ -10,7 +10,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from feedback.clock import Clock
-from feedback.collecting.crowding import asked
+from feedback.collecting.crowding import Crowd, asked
 from feedback.collecting.partition import Partition
 from feedback.delivery.stream_reading import chunks
 from feedback.delivery.streams import FIELD
@@ -123,12 +123,7 @@ class Eraser:
         async with writing, partition.transaction() as pipe:
             queue(pipe, self.keys, partition.number, traces, changes)
             await pipe.execute()
-        async with self.redis.pipeline(transaction=False) as lengths:
-            for key in changes.bounds:
-                lengths.hlen(key)
-            for (key, bound), n in zip(changes.bounds.items(), await lengths.execute(), strict=True):
-                if n > bound:
-                    await partition.prune(key, bound)
+        await partition.prune(changes.bounds)
 
     async def _changes(self, p: int, traces: Traces, who: Who) -> Changes:
         out = await left_out(self.redis, self.keys, p)
@@ -137,19 +132,19 @@ class Eraser:
             if row.client not in out:
                 client.add(row)
         others, askers = Others(client), asked(traces.rows)
-        crowd: dict[str, set[str]] = {name: set() for name in askers}
+        crowd = Crowd(askers)
         for day in traces.days:
             async for entries in chunks(self.redis, day):
                 stored_rows = [fields.get(FIELD.encode(), b"") for _, fields in entries]
                 rest = [row for row in _of_others(stored_rows, who) if row.client not in out]
                 others.add(rest)
-                for name, clients in asked(rest).items():
-                    if name in crowd:
-                        crowd[name] |= clients
+                for row in rest:
+                    crowd.add(row)
         stored = await stored_sums(self.redis, client.hashes)
         values = {key: refolded(stored[key], ours, others.sums[key]) for key, ours in client.hashes.items()}
         bounds = {key: bound for key, bound in client.bounds.items() if any(values[key].values())}
-        crowds = await self._crowds(p, crowd, without={who.digest, *out})
+        asking = {name: crowd.of[name] for name in askers}
+        crowds = await self._crowds(p, asking, without={who.digest, *out})
         seq = await newest_seq(self.redis, self.keys, p)
         moved = await self._moved(p, client, values, crowds)
         return Changes(values=values, bounds=bounds, crowds=crowds, seq=seq, moved=moved)

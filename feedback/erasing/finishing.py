@@ -9,7 +9,6 @@ from redis.exceptions import WatchError
 
 from feedback.auditing import write_audit
 from feedback.delivery.stream_reading import arrival
-from feedback.erasing.summary import first_ms
 from feedback.errors import Corrupt, Transient
 from feedback.keys import Keys
 from feedback.records import Forgetting
@@ -41,7 +40,7 @@ async def finish(
 ) -> Rewind | None:
     """Write the Rewind, the audit's entry, and that the erasure is over, in one transaction; see `Eraser`."""
     first = await unfinished(redis, keys)
-    before = [first_ms(one) for one in first.values()]
+    before = [arrival(one)[0] for one in first.values()]
     rewind: Rewind | None = None
     if before:
         before.append(await _asked(redis, keys))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
+from feedback.delivery.stream_reading import arrival
 from feedback.erasing.traces import Traces, first_of, touched
 from feedback.records import Action
 
@@ -52,7 +53,7 @@ def summary(found: Mapping[int, Traces]) -> Erasure:
     """Return the figures of what was found."""
     rows = [row for traces in found.values() for row in traces.rows]
     acted = [row.action for row in rows if row.kind == "action"]
-    first = [first_ms(one) for one in first_of(found).values()]
+    first = [arrival(one)[0] for one in first_of(found).values()]
     return Erasure(
         rows=sum(len(ids) for traces in found.values() for ids in traces.row_ids.values()),
         pages=sum(row.kind == "page" for row in rows),
@@ -70,8 +71,3 @@ def summary(found: Mapping[int, Traces]) -> Erasure:
         dedupe_ids=sum(len(traces.seen) for traces in found.values()),
         before_ms=min(first, default=None),
     )
-
-
-def first_ms(entry_id: str) -> int:
-    """Return when an entry of a stream arrived."""
-    return int(entry_id.partition("-")[0])

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 from feedback.delivery.stream_reading import arrival
-from feedback.erasing.summary import first_ms
 from feedback.version_records import Manifest
 
 
@@ -25,7 +24,7 @@ def _learned(manifest: Manifest, first: Mapping[str, str]) -> bool:
     if not first:
         return False
     if not manifest.window:
-        return manifest.made_at_ms >= min(map(first_ms, first.values()))
+        return manifest.made_at_ms >= min(arrival(one)[0] for one in first.values())
     return any(
         arrival(window.last) >= arrival(first[partition])
         for partition, window in manifest.window.items()

@@ -14,7 +14,7 @@ from typing import Literal
 
 from redis.asyncio import Redis
 
-from feedback.evidence.reading import FOLDS, EvidenceReader, QueryEvidence, of_field, query_field
+from feedback.evidence.reading import FOLDS, EvidenceReader, QueryEvidence
 from feedback.keys import Keys
 from feedback.records import Arm
 
@@ -163,7 +163,7 @@ class CandidateReader:
         segment = evidence.segment
         every = [by_fold(refined, factor)]
         every += [by_fold(stored, factor, segment=segment) for stored in clicked.values()]
-        public = await self._public([text for found in every for text in found], segment)
+        public = await self._reader.public((text for found in every for text in found), segment)
         typed, *led = ({text: w for text, w in found.items() if text in public} for found in every)
         weights = dict(zip(clicked, led, strict=True))
         arms = [arms_of(refined), *(arms_of(s, segment=segment) for s in clicked.values())]
@@ -185,13 +185,8 @@ class CandidateReader:
                 pipe.hkeys(self._keys.refined(query, segment))
             stored = await pipe.execute()
         texts = [arms_of(names) for names in stored]
-        public = await self._public([text for found in texts for text in found], segment)
+        public = await self._reader.public((text for found in texts for text in found), segment)
         return {query: public.intersection(found) for query, found in zip(asked, texts, strict=True)}
-
-    async def _public(self, texts: Sequence[str], segment: str) -> frozenset[str]:
-        """Return those texts that enough clients have asked themselves: any other may hold a name."""
-        visible = await self._reader.crowds.visible(query_field(segment, text) for text in texts)
-        return frozenset(of_field(name)[1] for name in visible)
 
     async def _read(self, evidence: QueryEvidence, objects: list[str]) -> tuple[Stored, dict[str, Stored]]:
         partitions = range(self._keys.partitions)

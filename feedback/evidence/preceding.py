@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 from redis.asyncio import Redis
 
-from feedback.evidence.reading import EvidenceReader, query_field
+from feedback.evidence.reading import EvidenceReader
 from feedback.keys import Keys
 from feedback.records import History
 
@@ -44,7 +44,8 @@ class HistoryReader:
             stored = await pipe.execute()
         factor = await self._reader.factor()
         told = {query: _summed(one, factor) for query, one in zip(queries, stored, strict=True) if one}
-        public = await self._public(told, segment)
+        texts = (one.query for some in told.values() for history in some for one in history)
+        public = await self._reader.public(texts, segment)
         searches = await self._reader.searches(list(told), segment)
         found = {
             query: {h: weight for h, weight in some.items() if all(one.query in public for one in h)}
@@ -55,11 +56,6 @@ class HistoryReader:
             for query, some in found.items()
             if some
         }
-
-    async def _public(self, told: Preceded, segment: str) -> frozenset[str]:
-        texts = {one.query for some in told.values() for history in some for one in history}
-        names = {query_field(segment, text): text for text in sorted(texts)}
-        return frozenset(names[name] for name in await self._reader.crowds.visible(names))
 
 
 def _summed(stored: Mapping[bytes, bytes], factor: float) -> dict[History, float]:

@@ -309,6 +309,11 @@ class EvidenceReader:
             if value is not None
         }
 
+    async def public(self, texts: Iterable[str], segment: str) -> frozenset[str]:
+        """Return those texts that enough clients have asked themselves: any other may hold a name."""
+        visible = await self.crowds.visible(query_field(segment, text) for text in texts)
+        return frozenset(of_field(name)[1] for name in visible)
+
     async def factor(self) -> float:
         """Return what stored weights are multiplied by to be effective counts as of now."""
         return await self._factor(self._clock())

@@ -22,7 +22,7 @@ from feedback.clock import Clock
 from feedback.collecting.crowding import Crowd
 from feedback.collecting.partition import Deposed, Partition
 from feedback.delivery.stream_reading import BEFORE_ALL
-from feedback.erasing.changes import Changes, queue
+from feedback.erasing.changes import Changes, move, queue
 from feedback.erasing.folding import newest_seq, nothing_folded, stored_sums
 from feedback.erasing.holding import RENEWALS, renewing
 from feedback.erasing.refold import NOTHING, Others, refolded
@@ -99,8 +99,7 @@ class Compensating:
             _add(pipe, self._keys, p, changes, added)
             self._remember(pipe, p, out, back)
             await pipe.execute()
-        for key, bound in {**changes.bounds, **(added.bounds if added else {})}.items():
-            await partition.prune(key, bound)
+        await partition.prune({**changes.bounds, **(added.bounds if added else {})})
         log.info("guard.settled", partition=p, left_out=len(out), put_back=len(back))
         return len(out) + len(back)
 
@@ -205,8 +204,4 @@ def _add(pipe: Pipeline, keys: Keys, p: int, changes: Changes, added: Increments
         for name, by in fields.items():
             if abs(by) > NOTHING:  # else it was given and taken back
                 pipe.hincrbyfloat(key, name, by)
-    seq = changes.seq + len(changes.moved)
-    numbered = {name: seq + i for i, name in enumerate(added.moved, start=1)}
-    if numbered:
-        pipe.zadd(keys.moved(p), numbered)
-        pipe.hset(keys.counts(p), "seq", str(max(numbered.values())))
+    move(pipe, keys, p, added.moved, changes.seq + len(changes.moved))

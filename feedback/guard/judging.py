@@ -199,7 +199,7 @@ class _Judging:
 
     def _unfit(self, query_id: str) -> str:
         state = self._known.pages.get(query_id)
-        return self.unfit.get(query_id) or (state.unfit if state else "")
+        return state.unfit if state else ""
 
     def _day(self, day: Day) -> Counted:
         self.touched[day] = None
