@@ -123,6 +123,15 @@ def fake_opensearch_url(stack: Stack) -> str:
 
 
 @pytest.fixture
+def signals() -> Iterator[None]:
+    """Leave the handlers of SIGTERM and SIGINT as they were."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
 def tenant() -> str:
     """A name of this test's own, fit for keys and index names."""
     return f"t{uuid.uuid4().hex[:12]}"

@@ -35,7 +35,6 @@ START_UP_S, SLOWER = 300.0, 20.0
 """Seconds beside, and times, those of learning after which a run is taken to hang."""
 FIGURES = ("rollouts_per_s", "telling_share", "distinct_share", "better_share", "divergence_nats")
 _TIE = 1e-9
-Texts = Mapping[str, str]
 
 
 def main() -> int:

@@ -15,7 +15,6 @@ import argparse
 import asyncio
 import contextlib
 import itertools
-import math
 import random
 import signal
 import statistics
@@ -42,7 +41,7 @@ from feedback.stores import connect
 from feedback.text import normalise
 from tests.bench._demo_shop import change, load, shopping
 from tests.bench.gateway.__main__ import ready
-from tests.bench.gateway.load import Answers, opened
+from tests.bench.gateway.load import Answers, nearest_rank, opened
 from tests.bench.measured import measured
 from tests.bench.progress import tell
 from tests.bench.quick import parse
@@ -227,8 +226,7 @@ def _quantiles(turns: Sequence[Answers]) -> dict[str, float]:
 
 
 def _quantile(turns: Sequence[Answers], share: float) -> float:
-    ordered = sorted(itertools.chain.from_iterable(one.took_s for one in turns))
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+    return nearest_rank(itertools.chain.from_iterable(one.took_s for one in turns), share)
 
 
 def _ratio(whole: dict[str, dict[str, float]], state: str, name: str) -> float:

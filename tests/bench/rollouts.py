@@ -37,6 +37,7 @@ from feedback.clock import wall_clock
 from feedback.evidence.neighbours import VerifiedIndex
 from tests.bench._rollout_world import World
 from tests.bench._trl import TrlSide
+from tests.bench.progress import tell
 from tests.bench.quick import parse
 
 GROUP = 8
@@ -206,11 +207,6 @@ def measure(given: argparse.Namespace) -> dict[str, float]:
             world = World(settings(folder / "learning", given), n_judged=given.judged)
             figures |= asyncio.run(learning(world, folder / "trl-learning", given.seconds))
     return {name: round(value, 4) for name, value in figures.items()}
-
-
-def tell(what: str) -> None:
-    """Say on standard error how far it is."""
-    print(what, file=sys.stderr)  # noqa: T201 - progress
 
 
 def main() -> None:

@@ -47,7 +47,7 @@ def written() -> str:
             parts += [f"## {method.upper()} {path}\n\n{_text(told['description'])}\n"]
             parts += _parameters(told.get("parameters", []))
             parts += _once(path, told.get("requestBody"), bodies, api)
-            parts += _answers(told["responses"], api)
+            parts += _answers(told["responses"])
     return "\n".join([HEAD, *parts, *_shared(api)]).rstrip() + "\n"
 
 
@@ -148,7 +148,7 @@ def _kind(schema: Schema) -> str:
     return f"list of {_kind(schema['items'])}" if kind == "array" and "items" in schema else kind
 
 
-def _answers(responses: Mapping[str, Schema], api: Schema) -> Iterator[str]:
+def _answers(responses: Mapping[str, Schema]) -> Iterator[str]:
     yield "| status | |\n|---|---|"
     for status, told in sorted(responses.items()):
         schema = told.get("content", {}).get("application/json", {}).get("schema", {})

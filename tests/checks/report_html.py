@@ -4,8 +4,6 @@ from html.parser import HTMLParser
 
 from typing_extensions import override
 
-VOID = {"meta", "link", "br"}
-
 
 class Parsed(HTMLParser):
     """Elements with their attributes, in order, and all text but the style's."""

@@ -6,6 +6,7 @@ import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 from fastapi import FastAPI
 from log_clicks import click
 from redis.asyncio import Redis
+from reported_week import verdict
 from serve_fakes import FakeRewriter
 
 from agent.console import add_console
@@ -30,7 +32,6 @@ from feedback.collecting.collector import Collector
 from feedback.delivery.streams import FIELD
 from feedback.evidence.crowds import MEMBER, as_stored
 from feedback.evidence.reading import query_field
-from feedback.records import Verified
 from feedback.stores import connect, forget
 from feedback.version_records import Figure, Judgement, Manifest, Standing, State, Trial, Window
 
@@ -46,6 +47,7 @@ PRODUCTS = [
     *({"id": f"couch{i}", "title": f"couch cover {i}"} for i in range(6)),
     *({"id": f"lamp{i}", "title": f"desk lamp number {i}"} for i in range(12)),
 ]
+verdict_of = partial(verdict, gain_sd=0.01)
 
 
 @dataclass(frozen=True)
@@ -121,11 +123,6 @@ async def _clicks(redis: Redis, settings: Settings) -> None:
     while await collector.step():
         pass
     await collector.release()
-
-
-def verdict_of(query: str, text: str, gain: float = 0.0, **more: Any) -> Verified:  # noqa: ANN401
-    told = {"gain_sd": 0.01, "p_harm": 0.01, "support": 6.0, "fingerprint": "", "evidence_seq": 1, **more}
-    return Verified(query=query, text=text, gain=gain, changes=bool(text), made_at_ms=wall_clock(), **told)
 
 
 async def _verdicts(redis: Redis, settings: Settings) -> None:

@@ -36,10 +36,6 @@ class NoisePolicy:
         self._words = sorted({word for title in titles for word in title.lower().split()})
         self._seed = 0
 
-    def reseed(self, seed: int) -> None:
-        """Become another version."""
-        self._seed = seed
-
     def adapter_state(self) -> dict[str, Tensor]:
         """Return the seed."""
         return {"seed": torch.tensor([float(self._seed)])}

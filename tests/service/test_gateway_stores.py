@@ -30,7 +30,6 @@ PRODUCTS = [
     '{"id": "sofa-1", "title": "Sofa"}',
     '{"id": "sofa-2", "title": "Sofa table"}',
 ]
-WaitUntilAsync = Callable[..., Any]
 
 
 def settings_for(redis: str, opensearch: str, tenant: str, **serve: Any) -> Settings:  # noqa: ANN401

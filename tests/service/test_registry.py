@@ -71,11 +71,6 @@ async def serve(registry: Registry, made: Manifest) -> None:
     await move(registry, serve=made.version)
 
 
-async def put_on_trial(registry: Registry, made: Manifest) -> None:
-    await registry.publish(made)
-    await move(registry, trial=made.version)
-
-
 async def test_a_version_number_is_given_once(registry: Registry) -> None:
     numbers = await asyncio.gather(*(registry.next_version() for _ in range(20)))
     assert sorted(numbers) == list(range(1, 21))

@@ -1,7 +1,6 @@
 """What holds of every command: help, JSON, completion, exit codes, errors that name the next step."""
 
 import json
-import signal
 import sys
 from collections.abc import Iterator
 from importlib.metadata import version
@@ -14,6 +13,7 @@ from typer.testing import CliRunner
 
 from agent.cli import app, main
 
+pytestmark = pytest.mark.usefixtures("signals")
 LASTING = {"serve", "collector", "verifier", "learner", "release", "exporter"}
 """Processes: they tell by logs and metrics."""
 
@@ -29,15 +29,6 @@ def commands(of: Any = None, *path: str) -> Iterator[tuple[str, Any]]:  # noqa: 
 
 
 COMMANDS = list(commands())
-
-
-@pytest.fixture(autouse=True)
-def signals() -> Iterator[None]:
-    """Leave the handlers as they were."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize(("name", "command"), COMMANDS, ids=[name for name, _ in COMMANDS])

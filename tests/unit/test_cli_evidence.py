@@ -1,8 +1,6 @@
 """Commands about the evidence: an error is one line, and knowing nothing is said."""
 
-import signal
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,14 +9,7 @@ from typer.testing import CliRunner
 from agent.cli import app, main
 from agent.evaluate.exploration import table
 
-
-@pytest.fixture(autouse=True)
-def signals() -> Iterator[None]:
-    """Leave the handlers as they were."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+pytestmark = pytest.mark.usefixtures("signals")
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,8 @@
 """Commands that write reports: where they lie, what is refused before the work, what is printed."""
 
 import json
-import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +16,13 @@ from agent.evaluate.labelled import Evaluation
 from agent.evaluate.report import Report
 from tests.unit.test_week_report import figures as week
 
+pytestmark = pytest.mark.usefixtures("signals")
 CATALOGUE = ("--catalogue", __file__)
 COMMANDS: dict[str, tuple[str, ...]] = {
     "evaluate": ("evaluate", *CATALOGUE, "--judgments", __file__),
     "backtest": ("backtest", *CATALOGUE, "--clicks", __file__),
     "demo": ("demo",),
 }
-
-
-@pytest.fixture(autouse=True)
-def signals() -> Iterator[None]:
-    """Leave the handlers as they were."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @pytest.fixture

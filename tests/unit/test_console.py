@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
+from keyed_gateway import bearer
 from redis.exceptions import ResponseError
 from serve_fakes import NOW_MS, World, verdict
 from starlette.routing import Route
@@ -42,10 +43,6 @@ CHANGES: list[tuple[str, dict[str, Any]]] = [
     ("resume", PAUSE),
     ("did", {"action": "click", "query_id": "q", "object_id": "o", "shopper": "console-0123456789"}),
 ]
-
-
-def bearer(key: str) -> dict[str, str]:
-    return {"authorization": f"Bearer {key}"}
 
 
 @asynccontextmanager

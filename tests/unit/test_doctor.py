@@ -7,7 +7,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from made_versions import MANIFEST
 from packaging.requirements import Requirement
 from serve_fakes import SECRET
 
@@ -40,17 +42,7 @@ def backlog(owned: int = 8) -> Backlog:
 
 
 def manifest(version: int, base_model: str) -> Manifest:
-    return Manifest(
-        version=version,
-        parent=0,
-        base_model=base_model,
-        prompt_version="p",
-        uri="u",
-        sha256="s",
-        n_bytes=1,
-        made_at_ms=0,
-        steps=1,
-    )
+    return msgspec.structs.replace(MANIFEST, version=version, base_model=base_model)
 
 
 ON_ONE = [manifest(1, "m@1")]

@@ -5,6 +5,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from explored_pages import explored
+from made_versions import MANIFEST
 
 from agent.errors import Corrupt
 from agent.learner.batches import Asked, BatchStore, Ground
@@ -120,18 +121,7 @@ def test_a_record_that_is_not_there_or_cut_is_an_error_that_names_it(tmp_path: P
 
 
 def made(version: int, parent: int, of: int = 0) -> Manifest:
-    return Manifest(
-        version=version,
-        parent=parent,
-        of=of,
-        base_model="m",
-        prompt_version="p",
-        uri="u",
-        sha256="s",
-        n_bytes=1,
-        made_at_ms=1,
-        steps=version,
-    )
+    return msgspec.structs.replace(MANIFEST, version=version, parent=parent, of=of)
 
 
 def test_a_version_comes_from_a_revoked_one_through_any_number_of_parents() -> None:

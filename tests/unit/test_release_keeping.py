@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+from made_versions import MANIFEST
 
 from agent.release.budget import Promotion
 from agent.release.keeping import to_forget
@@ -13,17 +14,7 @@ DAY_MS = 86_400_000
 
 
 def manifest(version: int, parent: int = 0) -> Manifest:
-    return Manifest(
-        version=version,
-        parent=parent,
-        base_model="tiny",
-        prompt_version="v",
-        uri=f"{version}",
-        sha256="",
-        n_bytes=0,
-        made_at_ms=0,
-        steps=version,
-    )
+    return msgspec.structs.replace(MANIFEST, version=version, parent=parent)
 
 
 def outcome(version: int, day: int, lift: float = 0.0, *, back_day: int = 0) -> Outcome:

@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+import msgspec
 import pytest
+from made_versions import MANIFEST
 from serve_fakes import FakeCache, FakePolicy, FakeRewriter, settings_of
 from typing_extensions import override
 
@@ -70,17 +72,7 @@ async def serve(rewriter: Rewriter, stable: int, canary: int = 0) -> None:
 
 
 def manifest(version: int, base_model: str = "fake", prompt: str = PROMPT_VERSION) -> Manifest:
-    return Manifest(
-        version=version,
-        parent=0,
-        base_model=base_model,
-        prompt_version=prompt,
-        uri="x",
-        sha256="x",
-        n_bytes=1,
-        made_at_ms=0,
-        steps=1,
-    )
+    return msgspec.structs.replace(MANIFEST, version=version, base_model=base_model, prompt_version=prompt)
 
 
 async def test_a_rewrite_is_answered_and_cached_with_its_time_and_neighbours() -> None:

@@ -5,24 +5,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from made_versions import MANIFEST
 from store_kinds import KINDS, place
 
 from agent.errors import Corrupt, Permanent
 from agent.weights.files import Files
 from agent.weights.folder import FolderRegistry
 from feedback.version_records import Manifest
-
-MANIFEST = Manifest(
-    version=1,
-    parent=0,
-    base_model="tiny",
-    prompt_version="v1",
-    uri="adapter.safetensors",
-    sha256="ab",
-    n_bytes=2,
-    made_at_ms=0,
-    steps=10,
-)
 
 
 @pytest.fixture(params=KINDS)
@@ -36,7 +25,15 @@ def registry(files: Files) -> FolderRegistry:
 
 
 def version(number: int) -> Manifest:
-    return msgspec.structs.replace(MANIFEST, version=number, parent=number - 1, steps=10 * number)
+    return msgspec.structs.replace(
+        MANIFEST,
+        version=number,
+        parent=number - 1,
+        uri="adapter.safetensors",
+        sha256="ab",
+        n_bytes=2,
+        steps=10 * number,
+    )
 
 
 def test_numbers_begin_at_one_and_never_repeat(registry: FolderRegistry, files: Files) -> None:

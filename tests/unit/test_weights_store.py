@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from made_versions import MANIFEST
 from safetensors.torch import save as serialise
 from store_kinds import KINDS, place
 from typing_extensions import override
@@ -24,16 +25,8 @@ WHAT_TO_DO = "restore the file, or roll back: unseen rollback"
 
 
 def manifest(saved: Saved, version: int = 1) -> Manifest:
-    return Manifest(
-        version=version,
-        parent=0,
-        base_model="tiny",
-        prompt_version="v1",
-        uri=saved.uri,
-        sha256=saved.sha256,
-        n_bytes=saved.n_bytes,
-        made_at_ms=0,
-        steps=1,
+    return msgspec.structs.replace(
+        MANIFEST, version=version, uri=saved.uri, sha256=saved.sha256, n_bytes=saved.n_bytes
     )
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -60,8 +60,13 @@ class Answers:
 
     def quantile(self, share: float) -> float:
         """Return a quantile of the answers' times, in seconds (nearest rank)."""
-        ordered = sorted(self.took_s)
-        return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+        return nearest_rank(self.took_s, share)
+
+
+def nearest_rank(values: Iterable[float], share: float) -> float:
+    """Return the quantile that is one of the values."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
 async def closed(url: str, bodies: Iterator[dict[str, Any]], *, at_once: int, seconds: float) -> Answers:

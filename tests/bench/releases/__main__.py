@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+from tests.bench.progress import tell
 from tests.bench.quick import parse
 from tests.bench.releases import bad, healthy, table, year
 from tests.bench.releases.healthy import Figures, Progress
@@ -48,7 +49,7 @@ def _answer(name: str, given: argparse.Namespace) -> Figures:
     answer, usual = QUESTIONS[name]
     if name == "year":
         answer = partial(year.run, days=given.days)
-    found = answer(given.runs or usual, _progress)
+    found = answer(given.runs or usual, tell)
     return {**found, "wall_s": round(time.monotonic() - began_s, 1)}
 
 
@@ -62,10 +63,6 @@ def _tell(path: str, figure: object) -> None:
             _tell(path, ", ".join(f"{name} {value}" for name, value in one.items()))
     else:
         print(f"{path}: {figure}")  # noqa: T201 - its output
-
-
-def _progress(line: str) -> None:
-    print(line, file=sys.stderr)  # noqa: T201 - progress
 
 
 if __name__ == "__main__":
