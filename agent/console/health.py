@@ -1,7 +1,7 @@
 """Whether all that belongs to a shop is there and well: dependencies, processes, store, intake."""
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 from redis.asyncio import Redis
@@ -13,6 +13,7 @@ from feedback import vitals
 from feedback.collecting.counts import read_counts
 from feedback.evidence.decay import as_text
 from feedback.keys import Keys
+from feedback.stores.watching import memories
 
 OFTEN = 0.9
 """Of Redis' memory, from which it is told as a fault: records are shed beyond."""
@@ -26,7 +27,7 @@ async def told(parts: Parts) -> dict[str, Any]:
     redis, keys = parts.state, parts.settings.keys
     said = await vitals.read(redis, keys)
     counts = await read_counts(redis, keys)
-    store = await _store(redis, keys)
+    store = await store_of(redis, keys)
     paused = await Registry(redis, keys).paused()
     return {
         "ready": all(there.values()),
@@ -67,7 +68,8 @@ def faults(
     return found
 
 
-async def _store(redis: Redis, keys: Keys) -> dict[str, Any]:
+async def store_of(redis: Redis, keys: Keys) -> dict[str, Any]:
+    """Return what waits in the store, what it lost, and how full it is; raises what Redis raises."""
     async with redis.pipeline(transaction=False) as pipe:
         for p in range(keys.partitions):
             pipe.xlen(keys.dead(p))
@@ -78,7 +80,7 @@ async def _store(redis: Redis, keys: Keys) -> dict[str, Any]:
         pipe.hgetall(keys.shed())
         pipe.hlen(keys.quarantined())
         replies = await pipe.execute()
-    n = keys.partitions
+    n, servers = keys.partitions, await memories(redis)
     collectors, shed, quarantined = replies[3 * n :]
     return {
         "dead_letters": sum(replies[:n]),
@@ -87,11 +89,6 @@ async def _store(redis: Redis, keys: Keys) -> dict[str, Any]:
         "silent": [] if collectors else ["collector"],
         "shed": sum(int(as_text(one)) for one in shed.values()),
         "quarantined": quarantined,
-        **await _memory(redis),
+        "memory_bytes": sum(one.used for one in servers),
+        "memory_share": max(servers).full if any(one.most for one in servers) else None,
     }
-
-
-async def _memory(redis: Redis) -> dict[str, Any]:
-    memory = cast("Mapping[str, Any]", await redis.info("memory"))
-    used, most = int(memory["used_memory"]), int(memory.get("maxmemory", 0))
-    return {"memory_bytes": used, "memory_share": used / most if most else None}

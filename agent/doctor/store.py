@@ -17,10 +17,9 @@ from agent.doctor.secret import GATEWAYS, judge_fingerprint
 from agent.settings import Settings
 from agent.weights.registry import Registry
 from feedback.clock import wall_clock
-from feedback.delivery.pressure import fullness
 from feedback.evidence.decay import as_text
 from feedback.stores import connect
-from feedback.stores.watching import KEEPS, infos
+from feedback.stores.watching import KEEPS, infos, memory_of
 
 NAME = "redis"
 VERSION, EVICTION, PERSISTENCE, MEMORY, LATENCY, CACHE, CLOCK = (
@@ -143,11 +142,7 @@ def judge_persistence(servers: Sequence[Facts]) -> Check:
 
 def judge_memory(servers: Sequence[Facts], shed_from: Sequence[float]) -> Check:
     """Say how full the fullest server is."""
-    used, most = max(
-        ((int(one.get("used_memory", 0)), int(one.get("maxmemory", 0))) for one in servers),
-        key=lambda one: (fullness(*one), one[0]),
-    )
-    full = fullness(used, most)
+    full, used, most = max(map(memory_of, servers))
     found = f"{used / 1e6:,.0f} MB used, " + (
         f"{full:.0%} of {most / 1e6:,.0f} MB" if most else "no maxmemory"
     )

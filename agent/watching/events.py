@@ -9,11 +9,10 @@ from agent.watching import metrics
 from agent.watching.fact import Facts, Values
 from feedback.collecting.backlog import Backlog, read_backlog
 from feedback.collecting.counts import Counts, read_counts
-from feedback.delivery.pressure import fullness
 from feedback.delivery.shedding import read_shed
 from feedback.keys import Keys
 from feedback.records import Action, Arm
-from feedback.stores.watching import infos
+from feedback.stores.watching import memories
 
 MEASURES = {"clicks": "click", "add_to_carts": "add_to_cart", "purchases": "purchase"}
 REASONS = ("unreadable", "lost_page", "repeated", "again")
@@ -23,10 +22,7 @@ REASONS = ("unreadable", "lost_page", "repeated", "again")
 async def read_events(redis: Redis, keys: Keys) -> Facts:
     """Read the facts; raises what Redis raises."""
     shed = await read_shed(redis, keys)
-    full = max(
-        fullness(int(told.get("used_memory", 0)), int(told.get("maxmemory", 0)))
-        for told in await infos(redis, "memory")
-    )
+    full = max(await memories(redis)).full
     return {
         **of_backlog(await read_backlog(redis, keys), keys.partitions),
         **of_counts(await read_counts(redis, keys)),

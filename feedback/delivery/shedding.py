@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import secrets
 from collections import Counter
-from collections.abc import Mapping
 from typing import Any, cast
 
 from redis.asyncio import Redis
@@ -22,7 +21,7 @@ from feedback.keys import Keys
 from feedback.periodic import rest
 from feedback.records import Event, Impression
 from feedback.settings import FeedbackSettings
-from feedback.stores.watching import infos
+from feedback.stores.watching import memories
 
 EVERY_S = 1.0
 LAST_TTL_S = 86_400
@@ -65,7 +64,7 @@ class Shedder:
 
     async def look(self) -> None:
         """Read how full memory and streams are; raises redis errors, and what was known stands."""
-        self.memory = max(map(_memory, await infos(self._redis, "memory")))
+        self.memory = max(await memories(self._redis)).full
         metrics.MEMORY.set(self.memory)
         names = [name for p in range(self._keys.partitions) for name in self._names(p)]
         async with self._redis.pipeline(transaction=False) as pipe:
@@ -113,7 +112,3 @@ async def read_shed(redis: Redis, keys: Keys) -> Counter[str]:
     """Return what was shed since the store began: ``kind|arm`` -> how many."""
     stored: Any = await redis.hgetall(keys.shed())
     return Counter({as_text(name): int(n) for name, n in stored.items()})
-
-
-def _memory(facts: Mapping[str, Any]) -> float:
-    return fullness(int(facts.get("used_memory", 0)), int(facts.get("maxmemory", 0)))

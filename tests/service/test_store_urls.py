@@ -24,6 +24,7 @@ from redis_places import (
     wait_for,
 )
 
+from agent.console.health import store_of
 from agent.demo.stack import Stack
 from agent.ports import LOOPBACK, free_port
 from agent.serve.cache import RewriteCache
@@ -46,7 +47,7 @@ from feedback.records import Action, Arm, CachedRewrite, Event, Impression, Rewr
 from feedback.settings import FeedbackSettings, GuardSettings
 from feedback.stores import Lease, connect, forget
 from feedback.stores.cluster import is_cluster
-from feedback.stores.watching import infos, warn_if_it_evicts
+from feedback.stores.watching import infos, memories, warn_if_it_evicts
 from tests.bench._processes import OwnRedis
 
 KEYS = Keys(partitions=4)
@@ -148,6 +149,9 @@ async def test_letters_counts_and_an_erasure_work_over_a_cluster(cluster_url: st
         assert evidence.clicks == 0
         assert await arrival_now(redis) > letter.entry_id
         assert len(await infos(redis, "memory")) == 3
+        shown = await store_of(redis, KEYS)
+        assert shown["memory_bytes"] == pytest.approx(sum(one.used for one in await memories(redis)), rel=0.5)
+        assert shown["memory_share"] is None
         await forget(redis, KEYS.tenant)
 
 
