@@ -27,6 +27,9 @@ WRONG_A_SECOND = 60
 """Clicks: many times the right ones."""
 NEARLY_FULL = 0.85
 """Of Redis' memory: more than the alert's three quarters and what sheds pages, less than what refuses."""
+BALLAST = "ballast"
+BALLAST_BYTES = 64 << 20
+"""Beside it what clients' buffers take, which comes and goes, is little."""
 BUSY = {"error": {"type": "rejected_execution_exception", "reason": "queue is full"}, "status": 429}
 
 
@@ -131,8 +134,13 @@ def redis_is_bounded(share: float) -> Act:
 
     def bound(loop: Loop) -> None:
         with loop.admin() as redis:
+            if not share:
+                redis.config_set("maxmemory", 0)
+                redis.delete(BALLAST)
+                return
+            redis.setrange(BALLAST, BALLAST_BYTES, "x")  # a value that is sent takes its size in buffers too
             used = int(redis.info("memory")["used_memory"])
-            redis.config_set("maxmemory", int(used / share) if share else 0)
+            redis.config_set("maxmemory", int(used / share))
 
     return in_thread(bound)
 

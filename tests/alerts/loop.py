@@ -27,7 +27,7 @@ from tests.faults.shop import N_PRODUCTS, Shop, open_shop
 SEARCH_TIMEOUT_S = 4.0
 """Longer than a search that is slow by the alert's measure."""
 DEADLINE_S = 0.8
-BUFFER = 40
+BUFFER = 20
 """Impressions that a gateway holds: Redis' outage is short here."""
 WATCHER = "watcher"
 """The exporter's own user in Redis, who may read."""

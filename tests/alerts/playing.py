@@ -10,10 +10,10 @@ from tests.alerts.faults import Fault
 from tests.alerts.loop import Loop
 from tests.alerts.table import Lane
 
-FIRES_S = 100.0
+FIRES_S = 180.0
 """After a fault begins: a minute that a process' last words last, ten seconds of ``for``, a slow machine."""
-RESOLVED_S = 60.0
-"""After it is put right."""
+RESOLVED_S = 180.0
+"""After it is put right: a replica that hung is started anew, which loads its model."""
 LOOK_S = 0.5
 CALM_S = 5.0
 """That it is to last."""

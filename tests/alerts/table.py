@@ -48,10 +48,17 @@ LEFT: Mapping[str, str] = {
 def stages() -> tuple[tuple[Lane, ...], ...]:
     """Return the lanes of each stage.
 
-    Lift is compared again only after the first stage, and the learner is right again; the third one takes
-    Redis away, which all others need.
+    Lift is compared again only after the first stage, and the learner is right again. A replica that hangs is
+    started anew, which takes the whole machine. The fourth stage takes Redis away, which all others need.
     """
-    return (_first(wrong_ids()), ((_of_outage(),), (_of_arms(),)), (_of_redis(),), _last(another_machine()))
+    side_by_side = (_of_outage(),), (_of_arms(),)
+    return (
+        _first(wrong_ids()),
+        ((_of_replica(),),),
+        side_by_side,
+        (_of_redis(),),
+        _last(another_machine()),
+    )
 
 
 def faults() -> Iterator[Fault]:
@@ -63,24 +70,25 @@ def faults() -> Iterator[Fault]:
 
 
 def _first(sale: Ways) -> tuple[Lane, ...]:
-    alone = (_of_learner(), _of_releases(), _of_verifier(), _of_exporter())
-    return (_of_engine(), _of_events(sale), *((fault,) for fault in alone))
+    alone = (_of_engine(), _of_learner(), _of_releases(), _of_verifier(), _of_exporter())
+    return (_of_events(sale), *((fault,) for fault in alone))
 
 
-def _of_engine() -> Lane:
-    return (
-        Fault(
-            name="OpenSearch is slow",
-            begin=search_is(Broken(delay_s=SLOW_S)),
-            end=search_passes,
-            fires=("UnseenSearchSlow",),
-        ),
-        Fault(
-            name="the rewriter's replica hangs",
-            begin=replica_gets(signal.SIGSTOP),
-            end=replica_gets(signal.SIGCONT),
-            fires=("UnseenFallBacks", "UnseenNoReplica"),
-        ),
+def _of_engine() -> Fault:
+    return Fault(
+        name="OpenSearch is slow",
+        begin=search_is(Broken(delay_s=SLOW_S)),
+        end=search_passes,
+        fires=("UnseenSearchSlow",),
+    )
+
+
+def _of_replica() -> Fault:
+    return Fault(
+        name="the rewriter's replica hangs",
+        begin=replica_gets(signal.SIGSTOP),
+        end=replica_gets(signal.SIGCONT),
+        fires=("UnseenFallBacks", "UnseenNoReplica"),
     )
 
 
