@@ -20,6 +20,7 @@ from feedback.evidence.reading import query_field
 from feedback.records import Action, Arm
 
 TREATED = frozenset({Arm.STABLE, Arm.CANARY, Arm.EXPLORE})
+"""Who is outside holdback; pages that a shop reported or a log holds are in none of these."""
 ALL = "all"
 
 

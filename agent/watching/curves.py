@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from redis.exceptions import ResponseError as RedisResponseError
 
+from agent.watching.comparing import TREATED
 from feedback import vitals
 from feedback.clock import Clock
 from feedback.collecting.counts import Counts, read_counts
@@ -88,7 +89,7 @@ def lift_over_raw(arms: Mapping[str, tuple[int, int, int]]) -> dict[str, float] 
     as it can be.
     """
     held = arms.get(Arm.HOLDBACK.value, (0, 0, 0))
-    others = [counted for arm, counted in arms.items() if arm in _TREATED]
+    others = [counted for arm, counted in arms.items() if arm in TREATED]
     pages, clicks = sum(one[0] for one in others), sum(one[1] for one in others)
     if min(clicks, held[1]) < LEAST_CLICKS or not min(pages, held[0]):
         return None
@@ -96,10 +97,6 @@ def lift_over_raw(arms: Mapping[str, tuple[int, int, int]]) -> dict[str, float] 
     error = ERRORS_95 * math.sqrt(1 / clicks + 1 / held[1])
     mean, low, high = (math.expm1(one) for one in (log_lift, log_lift - error, log_lift + error))
     return {"mean": mean, "low": low, "high": high}
-
-
-_TREATED = {Arm.STABLE.value, Arm.CANARY.value, Arm.EXPLORE.value}
-"""Who is outside holdback; pages that a shop reported or a log holds are in none of these."""
 
 
 def _point(before: Sample, now: Sample) -> dict[str, Any]:

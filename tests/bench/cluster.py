@@ -182,6 +182,7 @@ def _told(calm: Answers, answers: Answers, killed_s: float) -> dict[str, Any]:
         "searches": len(answers.took_s) + answers.failed,
         "failed": answers.failed,
         "failed_while_calm": calm.failed,
+        "failures": calm.failures | answers.failures,
         "last_failed_s": round(max(broken, default=0.0), 1),
         "p50_ms": round(1000 * answers.quantile(0.5)),
         "p99_ms": round(1000 * answers.quantile(0.99)),

@@ -34,6 +34,8 @@ class Answers:
     """Each answer's."""
     failed_at_s: list[float] = field(default_factory=list)
     """When each came that was none, on this process's clock."""
+    failures: dict[str, int] = field(default_factory=dict)
+    """Of those, by status or by what became of the connection."""
     sources: dict[str, int] = field(default_factory=dict)
     """Of the answers, by what the gateway said of them."""
     spoken: list[Spoken] = field(default_factory=list)
@@ -45,8 +47,9 @@ class Answers:
         self.took_s += other.took_s
         self.failed_at_s += other.failed_at_s
         self.spoken += other.spoken
-        for source, n in other.sources.items():
-            self.sources[source] = self.sources.get(source, 0) + n
+        for counts, more in ((self.sources, other.sources), (self.failures, other.failures)):
+            for name, n in more.items():
+                counts[name] = counts.get(name, 0) + n
 
     @property
     def failed(self) -> int:
@@ -105,11 +108,12 @@ async def _one(http: aiohttp.ClientSession, url: str, body: dict[str, Any], answ
     try:
         async with http.post(url, json=body) as response:
             said = await response.json()
-            ok = response.status == OK
-    except (aiohttp.ClientError, TimeoutError, ValueError):
-        ok, said = False, {}
-    if not ok:
+            failure = "" if response.status == OK else str(response.status)
+    except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        failure, said = type(error).__name__, {}
+    if failure:
         answers.failed_at_s.append(time.monotonic())
+        answers.failures[failure] = answers.failures.get(failure, 0) + 1
         return
     answers.took_s.append(time.monotonic() - began_s)
     source = str(said.get("source", ""))
