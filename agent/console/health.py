@@ -69,7 +69,7 @@ def faults(
 
 
 async def store_of(redis: Redis, keys: Keys) -> dict[str, Any]:
-    """Return what waits in the store, what it lost, and how full it is; raises what Redis raises."""
+    """Return what waits in the store, what it lost, and its fullest server; raises what Redis raises."""
     async with redis.pipeline(transaction=False) as pipe:
         for p in range(keys.partitions):
             pipe.xlen(keys.dead(p))
@@ -81,6 +81,7 @@ async def store_of(redis: Redis, keys: Keys) -> dict[str, Any]:
         pipe.hlen(keys.quarantined())
         replies = await pipe.execute()
     n, servers = keys.partitions, await memories(redis)
+    fullest = max(servers)
     collectors, shed, quarantined = replies[3 * n :]
     return {
         "dead_letters": sum(replies[:n]),
@@ -89,6 +90,7 @@ async def store_of(redis: Redis, keys: Keys) -> dict[str, Any]:
         "silent": [] if collectors else ["collector"],
         "shed": sum(int(as_text(one)) for one in shed.values()),
         "quarantined": quarantined,
-        "memory_bytes": sum(one.used for one in servers),
-        "memory_share": max(servers).full if any(one.most for one in servers) else None,
+        "servers": len(servers),
+        "memory_bytes": fullest.used,
+        "memory_share": fullest.full if fullest.most else None,
     }

@@ -1,6 +1,7 @@
 """What goes wrong in the running loop, and how it is put right: processes, servers, senders, settings."""
 
 import asyncio
+import contextlib
 import json
 import signal
 import uuid
@@ -127,6 +128,12 @@ async def learns_again(loop: Loop) -> None:
 def replica_gets(number: signal.Signals) -> Act:
     """Return what sends a signal to the rewriter's replica."""
     return in_thread(lambda _: replicas.send("Rewriter", number))
+
+
+async def replica_goes_on(loop: Loop) -> None:
+    """Let the replica go on, unless Ray Serve has ended it and starts another."""
+    with contextlib.suppress(LookupError):
+        await replica_gets(signal.SIGCONT)(loop)
 
 
 def redis_is_bounded(share: float) -> Act:

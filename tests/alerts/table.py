@@ -19,6 +19,7 @@ from tests.alerts.faults import (
     redis_passes,
     redis_refuses,
     replica_gets,
+    replica_goes_on,
     search_is,
     search_passes,
     started,
@@ -87,7 +88,7 @@ def _of_replica() -> Fault:
     return Fault(
         name="the rewriter's replica hangs",
         begin=replica_gets(signal.SIGSTOP),
-        end=replica_gets(signal.SIGCONT),
+        end=replica_goes_on,
         fires=("UnseenFallBacks", "UnseenNoReplica"),
     )
 

@@ -28,7 +28,7 @@ function page(told, open) {
       h("p", { class: "row" }, Object.entries(told.needs).map(([name, there]) => badge(`${NEEDS[name] ?? name}: ${there ? "answers" : "away"}`, there ? "good" : "bad"))),
       told.shadow ? h("p", null, "In shadow: everybody gets the shop's own query.") : null),
     told.store ? h("section", { class: "card" }, h("h2", null, "Store and intake"), facts([
-      ["Redis' memory", `${(told.store.memory_bytes / 2 ** 20).toFixed(0)} MiB${told.store.memory_share === null ? ", no bound set" : `, ${share(told.store.memory_share, 0)} of its bound`}`],
+      [told.store.servers > 1 ? "Redis' fullest server" : "Redis' memory", `${(told.store.memory_bytes / 2 ** 20).toFixed(0)} MiB${told.store.memory_share === null ? ", no bound set" : `, ${share(told.store.memory_share, 0)} of its bound`}`],
       ["In the streams", `${whole(told.store.waiting)} pages and events`], ["Collectors", whole(told.store.collectors)], ["Dead letters", whole(told.store.dead_letters)],
       ["Shed", whole(told.store.shed)], ["Clients in quarantine", whole(told.store.quarantined)],
       ["Dropped", Object.entries(told.dropped).map(([why, n]) => `${why} ${whole(n)}`).join(", ") || "nothing"]])) : null,

@@ -107,8 +107,8 @@ async def _one(http: aiohttp.ClientSession, url: str, body: dict[str, Any], answ
     began_s = time.monotonic()
     try:
         async with http.post(url, json=body) as response:
-            said = await response.json()
             failure = "" if response.status == OK else str(response.status)
+            said = {} if failure else await response.json()
     except (aiohttp.ClientError, TimeoutError, ValueError) as error:
         failure, said = type(error).__name__, {}
     if failure:
