@@ -3,7 +3,7 @@
 Starts Redis, OpenSearch and three Ray nodes here (each with a raylet, workers and an HTTP proxy of its own;
 the proxies share one port, as behind a load balancer), deploys `unseen serve --ray-address` with three
 gateways and two rewriters, and ends them. It shows a node whose processes die, not one whose network is lost,
-and not the head. While eight searches a second come, all processes of a node that
+and not the head. While searches come (eight a second by default), all processes of a node that
 holds a gateway and a rewriter are killed. The tiny model: what is shown is who answers, not with what.
 """
 
@@ -26,13 +26,14 @@ from agent.ports import free_ports
 from agent.settings import Settings
 from tests.bench._demo_shop import load
 from tests.bench.gateway.__main__ import ready
-from tests.bench.gateway.load import Answers, opened
+from tests.bench.gateway.load import Answers, closed, opened
 from tests.bench.measured import measured
 from tests.bench.progress import tell
 from tests.bench.quick import parse
 from tests.bench.servers import search_server
 
-PER_S = 8.0
+WARM_S = 10.0
+"""Two shoppers search before the load: a cold search engine beside three gateways falls behind for good."""
 KILLED_S = 5.0
 """After the load began, or half of it."""
 READY_S = 180.0
@@ -54,6 +55,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument(
         "--nodes", type=int, default=3, help="each with a gateway, all but one with a rewriter"
     )
+    parser.add_argument("--per-s", type=float, default=8.0, help="searches a second")
     parser.add_argument("--calm", type=float, default=15.0, help="seconds of load before the kill")
     parser.add_argument("--after", type=float, default=45.0, help="seconds of load after it")
     return parser
@@ -158,13 +160,14 @@ async def _killed(url: str, nodes: list[Child], given: argparse.Namespace) -> di
         for n, (one, other) in enumerate(itertools.product(never_asked(0, 0), repeat=2))
     ]
     tell("all nodes")
-    begins, lasts = int(given.calm * PER_S), int(given.after * PER_S)
-    calm = await opened(url, bodies[:begins], per_s=PER_S)
+    begins, lasts = int(given.calm * given.per_s), int(given.after * given.per_s)
+    await closed(url, itertools.cycle(bodies[begins + lasts :]), at_once=2, seconds=WARM_S)
+    calm = await opened(url, bodies[:begins], per_s=given.per_s)
     # Not the head, which holds the cluster's own store.
     victim = next((n for n in nodes[1:] if {"Gateway", "Rewriter"} <= set(_replicas(n))), nodes[1])
     held, of = _replicas(victim), nodes.index(victim)
     rest = [node for node in nodes if node is not victim]
-    loading = asyncio.create_task(opened(url, bodies[begins : begins + lasts], per_s=PER_S))
+    loading = asyncio.create_task(opened(url, bodies[begins : begins + lasts], per_s=given.per_s))
     await asyncio.sleep(min(KILLED_S, given.after / 2))
     tell(f"node {of} with {', '.join(held)} is killed")
     killed_s = time.monotonic()
