@@ -42,11 +42,6 @@ def rank_of(record: Impression | Event) -> Rank:
     return Rank.EXPLOITING if record.arm in EXPLOITS else Rank.PAGES
 
 
-def fullness(used: int, most: int) -> float:
-    """Return the share of a bound that is used, from 0; 0 where there is no bound."""
-    return used / most if most > 0 else 0.0
-
-
 def sheds(record: Impression | Event, full: float, settings: FeedbackSettings) -> bool:
     """Return whether a record is not written where the fuller of memory and its stream is so full."""
     return full >= settings.shed_from[rank_of(record)]

@@ -15,13 +15,13 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from feedback import metrics
-from feedback.delivery.pressure import fullness, sheds
+from feedback.delivery.pressure import sheds
 from feedback.evidence.decay import as_text
 from feedback.keys import Keys
 from feedback.periodic import rest
 from feedback.records import Event, Impression
 from feedback.settings import FeedbackSettings
-from feedback.stores.watching import memories
+from feedback.stores.watching import fullness, memories
 
 EVERY_S = 1.0
 LAST_TTL_S = 86_400

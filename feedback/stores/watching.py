@@ -31,10 +31,15 @@ async def infos(redis: Redis, section: str) -> list[Mapping[str, Any]]:
     return [told] if "redis_version" in told or "used_memory" in told else list(told.values())
 
 
+def fullness(used: int, most: int) -> float:
+    """Return the share of a bound that is used, from 0; 0 where there is no bound."""
+    return used / most if most > 0 else 0.0
+
+
 def memory_of(facts: Mapping[str, Any]) -> Memory:
     """Return what a server's INFO says of its memory; none where it does not say."""
     used, most = int(facts.get("used_memory", 0)), int(facts.get("maxmemory", 0))
-    return Memory(full=used / most if most > 0 else 0.0, used=used, most=most)
+    return Memory(full=fullness(used, most), used=used, most=most)
 
 
 async def memories(redis: Redis) -> list[Memory]:

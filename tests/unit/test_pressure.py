@@ -7,12 +7,13 @@ from serve_fakes import NOW_MS, AnySender, FakeWriter, World
 
 from agent.serve.impressions import ImpressionBuffer
 from agent.serve.intake import Intake
-from feedback.delivery.pressure import fullness, sheds
+from feedback.delivery.pressure import sheds
 from feedback.delivery.shedding import Shedder
 from feedback.delivery.streams import Full
 from feedback.keys import Keys
 from feedback.records import Action, Arm, Event, Impression, Rung
 from feedback.settings import FeedbackSettings
+from feedback.stores.watching import fullness
 
 SETTINGS = FeedbackSettings(shed_from=(0.8, 0.9, 0.95, 0.99))
 
